@@ -1,0 +1,186 @@
+/**
+ * The steps of a gateway's life, one at a time: register, reconnect, drain, stop. Each runs under one lock,
+ * so that a shutdown never meets listeners that are half open, nor a dial one that is under way.
+ */
+
+import { Mutex } from "async-mutex";
+import type { Logger } from "pino";
+import type { Registered } from "../proto/bodies.ts";
+import type { Cancel, Clock } from "./clock.ts";
+import { type Ending, ExitCode } from "./exit-codes.ts";
+import type { LinkLoss, ManagerLink } from "./links/manager-link.ts";
+import type { Sessions } from "./slots/sessions.ts";
+import { ListenError, type Listener } from "./transports/listener.ts";
+
+export interface LifecycleLimits {
+  /** How long sessions go on after a drain was asked for. */
+  readonly drainMs: number;
+  /** How long the manager has to acknowledge the sessions that a shutdown ended. */
+  readonly shutdownAckMs: number;
+}
+
+export interface LifecycleOptions {
+  readonly link: ManagerLink;
+  readonly sessions: Sessions;
+  readonly listeners: readonly Listener[];
+  readonly limits: LifecycleLimits;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Called once, when clients are let in for the first time. */
+  readonly ready: () => void;
+}
+
+export class Lifecycle {
+  /** Resolves when the gateway has ended. */
+  readonly ended: Promise<Ending>;
+
+  readonly #options: LifecycleOptions;
+  readonly #mutex = new Mutex();
+  readonly #end: (ending: Ending) => void;
+  #cancelRedial: Cancel = () => {};
+  #open: Listener[] = [];
+  #ready = false;
+  #draining = false;
+  #linkGone: () => void = () => {};
+
+  constructor(options: LifecycleOptions) {
+    this.#options = options;
+    const { promise, resolve } = Promise.withResolvers<Ending>();
+    this.ended = promise;
+    this.#end = resolve;
+  }
+
+  /** Begins: dials the manager. */
+  start(): void {
+    this.#step(() => this.#options.link.dial());
+  }
+
+  /** The manager has taken the gateway on. */
+  registered(registered: Registered): void {
+    const { sessions, log } = this.#options;
+    log.info({ id: registered.id, capacity: registered.capacity }, "registered with the manager");
+    sessions.table.resize(registered.capacity);
+    this.#step(() => this.#letIn());
+  }
+
+  /** The link is gone: its sessions end at once, and it is dialled again after a while. */
+  lost(loss: LinkLoss): void {
+    const { sessions, log } = this.#options;
+    sessions.accepting = false;
+    sessions.detachAll(this.#draining ? "shutdown" : "manager-lost");
+    this.#linkGone();
+    if (this.#draining) return;
+    log.warn({ code: loss.code, wasUp: loss.wasUp }, `no link to the manager: ${loss.message}`);
+    this.#step(() => this.#redialOrEnd(loss));
+  }
+
+  /**
+   * Ends the gateway in good order: no new clients, `drainMs` for those that are there, then the end of
+   * them and of the link. A second call changes nothing.
+   *
+   * @param drainMs overrides the configured time
+   */
+  drain(reason: string, drainMs = this.#options.limits.drainMs): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#options.log.info({ reason, drainMs, sessions: this.#options.sessions.liveCount }, "draining");
+    this.#step(() => this.#drain(reason, drainMs));
+  }
+
+  /** Whether a drain has begun. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  #step(run: () => void | Promise<void>): void {
+    this.#mutex.runExclusive(run).catch((error: unknown) => this.#fail(error));
+  }
+
+  async #letIn(): Promise<void> {
+    const { link, sessions, listeners, log } = this.#options;
+    if (!link.up || this.#draining) return;
+    await this.#openListeners();
+    if (!link.up || this.#draining) return;
+    const endpoints = listeners.map((listener) => listener.endpoint);
+    link.listening(endpoints);
+    sessions.accepting = true;
+    log.info({ endpoints }, "listening");
+    if (!this.#ready) this.#options.ready();
+    this.#ready = true;
+  }
+
+  async #openListeners(): Promise<void> {
+    for (const listener of this.#options.listeners) {
+      if (this.#open.includes(listener)) continue;
+      await listener.open();
+      this.#open.push(listener);
+    }
+  }
+
+  #redialOrEnd(loss: LinkLoss): void | Promise<void> {
+    const { link, clock } = this.#options;
+    if (loss.final) return this.#stop({ code: ExitCode.rejected, message: loss.message });
+    if (this.#draining) return;
+    this.#cancelRedial = clock.after(link.nextDelay(), () => {
+      this.#step(() => {
+        if (!this.#draining) link.dial();
+      });
+    });
+  }
+
+  async #drain(reason: string, drainMs: number): Promise<void> {
+    const { link, sessions, limits, log } = this.#options;
+    this.#cancelRedial();
+    await this.#closeListeners();
+    sessions.accepting = false;
+    if (link.up) link.draining({ reason, drainMs });
+    const allGone = () => sessions.table.usedCount === 0;
+    await sessions.waitUntil(allGone, drainMs);
+    log.info({ sessions: sessions.liveCount }, "ending the sessions that are left");
+    sessions.endAll("shutdown");
+    await sessions.waitUntil(allGone, limits.shutdownAckMs);
+    sessions.cutAll("shutdown");
+    await sessions.waitUntil(() => sessions.connectedCount === 0, limits.shutdownAckMs);
+    await this.#stop({ code: ExitCode.ok });
+  }
+
+  async #closeListeners(): Promise<void> {
+    await Promise.all(this.#open.map((listener) => listener.close()));
+    this.#open = [];
+  }
+
+  /** Lets go of everything that is left, in order, and ends. */
+  async #stop(ending: Ending): Promise<void> {
+    const { link, sessions } = this.#options;
+    this.#draining = true;
+    this.#cancelRedial();
+    await this.#closeListeners();
+    await this.#finishLink();
+    sessions.accepting = false;
+    sessions.detachAll("shutdown");
+    await sessions.waitUntil(() => sessions.connectedCount === 0, this.#options.limits.shutdownAckMs);
+    sessions.stop();
+    link.abort();
+    this.#end(ending);
+  }
+
+  async #finishLink(): Promise<void> {
+    const { link, clock, limits } = this.#options;
+    if (link.down) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#linkGone = resolve;
+    const cancel = clock.after(limits.shutdownAckMs, () => link.abort());
+    link.finish();
+    await promise;
+    cancel();
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    if (error instanceof ListenError) {
+      await this.#stop({ code: ExitCode.listen, message: error.message });
+    } else {
+      this.#options.log.fatal({ err: error }, "a step of the gateway's life failed");
+      this.#end({ code: ExitCode.fault, message: (error as Error).message });
+    }
+  }
+}

@@ -1,0 +1,44 @@
+/** Routes sessions to a manager: its link hears who joined, what they say, and who left. */
+
+import type { ManagerLink } from "../links/manager-link.ts";
+import type { Clock } from "../clock.ts";
+import type { Slot } from "../slots/slot.ts";
+import type { SessionRouter } from "../slots/sessions.ts";
+
+export class ManagerRouter implements SessionRouter {
+  readonly #link: ManagerLink;
+  readonly #clock: Clock;
+
+  constructor(link: ManagerLink, clock: Clock) {
+    this.#link = link;
+    this.#clock = clock;
+  }
+
+  joined(slot: Slot): void {
+    this.#link.join(slot.session, {
+      addr: slot.connection?.address ?? "",
+      port: slot.connection?.port ?? 0,
+      transport: slot.transport,
+      listener: slot.listener,
+      at: slot.joinedWallAt,
+    });
+  }
+
+  message(slot: Slot, bytes: Buffer, start: number, end: number): void {
+    this.#link.clientMessage(slot.session, bytes, start, end);
+  }
+
+  disconnected(slot: Slot): void {
+    const { by, reason } = slot.cause ?? { by: "gateway", reason: "error" };
+    this.#link.disconnected(slot.session, {
+      reason,
+      by,
+      inBytes: slot.inBytes,
+      outBytes: slot.acceptedBytes - slot.unsentBytes,
+      inMsgs: slot.inMsgs,
+      outMsgs: slot.outMsgs,
+      unsentBytes: slot.unsentBytes,
+      ms: Math.round(this.#clock.now() - slot.joinedAt),
+    });
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * Bytes that wait behind a write under way. They are copied into blocks, so that a thousand small messages
+ * to a client that does not read cost what they weigh, and pin nobody else's memory.
+ */
+
+const BLOCK_BYTES = 16 * 1024;
+
+export class ByteQueue {
+  #blocks: Buffer[] = [];
+  #tail: Buffer | undefined;
+  #tailUsed = 0;
+  #byteLength = 0;
+
+  get byteLength(): number {
+    return this.#byteLength;
+  }
+
+  /** Appends a copy of `bytes`. */
+  append(bytes: Buffer): void {
+    let from = 0;
+    this.#byteLength += bytes.length;
+    while (from < bytes.length) {
+      const tail = this.#roomyTail(bytes.length - from);
+      const copied = bytes.copy(tail, this.#tailUsed, from);
+      this.#tailUsed += copied;
+      from += copied;
+    }
+  }
+
+  /** All the bytes, in order; the queue is then empty. */
+  take(): Buffer[] {
+    this.#closeTail();
+    const taken = this.#blocks;
+    this.#blocks = [];
+    this.#byteLength = 0;
+    return taken;
+  }
+
+  #roomyTail(wanted: number): Buffer {
+    if (this.#tail !== undefined && this.#tailUsed < this.#tail.length) return this.#tail;
+    this.#closeTail();
+    this.#tail = Buffer.allocUnsafeSlow(Math.max(BLOCK_BYTES, wanted));
+    return this.#tail;
+  }
+
+  #closeTail(): void {
+    if (this.#tail !== undefined) this.#blocks.push(this.#tail.subarray(0, this.#tailUsed));
+    this.#tail = undefined;
+    this.#tailUsed = 0;
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * How a client's bytes get from the kernel to its connection. Shared: all sockets read into one buffer, so
+ * that an idle client holds none and a read allocates none. It leans on an option of Node's that is not
+ * documented for accepted sockets, so the ordinary way, a buffer for each read, stands beside it, and a
+ * check at start-up says whether the shared one works in this runtime (docs/decisions/0002-shared-read-buffer.md).
+ */
+
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type OnReadOpts, Socket } from "node:net";
+
+/** What a read path delivers to. */
+export interface ReadTarget {
+  /** The buffer is used again after the call. */
+  received(bytes: Buffer, length: number): void;
+}
+
+/** Makes the socket to use out of one that was accepted paused, and delivers what it reads to `target`. */
+export type ReadPath = (accepted: Socket, target: ReadTarget) => Socket;
+
+/** Bytes of the buffer that all sockets of a process share. */
+const SHARED_BUFFER_BYTES = 64 * 1024;
+
+/** The parts of an accepted socket that Node does not declare. */
+interface AcceptedSocket {
+  readonly _handle: unknown;
+  readonly server: unknown;
+}
+
+/** Each read has a buffer of its own. */
+export const ordinaryReadPath: ReadPath = (accepted, target) => {
+  accepted.on("data", (bytes: Buffer) => target.received(bytes, bytes.length));
+  accepted.pause();
+  return accepted;
+};
+
+/** All reads of the process go through one buffer. */
+export function sharedReadPath(): ReadPath {
+  const buffer = Buffer.allocUnsafeSlow(SHARED_BUFFER_BYTES);
+  return (accepted, target) => {
+    const { _handle: handle, server } = accepted as unknown as AcceptedSocket;
+    const onread: OnReadOpts = {
+      buffer,
+      callback(length) {
+        target.received(buffer, length);
+        return true;
+      },
+    };
+    const options = { handle, onread, allowHalfOpen: true, pauseOnCreate: true };
+    const socket = new Socket(options as ConstructorParameters<typeof Socket>[0]);
+    // The server counts its sockets through these, and closes only when the last has gone.
+    Object.assign(socket, { server, _server: server });
+    return socket;
+  };
+}
+
+/**
+ * Whether the shared path carries bytes and their end through a real socket pair in this runtime.
+ * Never throws.
+ */
+export async function sharedReadPathWorks(): Promise<boolean> {
+  const sent = Buffer.from("shared read path");
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
+  try {
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const accepted = once(server, "connection");
+    const { port } = server.address() as AddressInfo;
+    const dialled = connect({ port, host: "127.0.0.1" });
+    dialled.end(sent);
+    const [socket] = (await accepted) as [Socket];
+    const received = await readAll(socket);
+    dialled.destroy();
+    return received.equals(sent);
+  } catch {
+    return false;
+  } finally {
+    server.close();
+  }
+}
+
+async function readAll(accepted: Socket): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  const socket = sharedReadPath()(accepted, {
+    received: (bytes, length) => parts.push(Buffer.from(bytes.subarray(0, length))),
+  });
+  const ended = once(socket, "end", { signal: AbortSignal.timeout(1000) });
+  socket.resume();
+  await ended;
+  socket.destroy();
+  return Buffer.concat(parts);
+}

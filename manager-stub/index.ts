@@ -1,0 +1,13 @@
+/** What a logic server imports. */
+
+export type { Gateway, GatewayHealth, SessionEnd } from "./gateway-link.ts";
+export { ListenError } from "./listen.ts";
+export {
+  type DropOptions,
+  ManagerServer,
+  type ManagerServerEvents,
+  type ManagerServerOptions,
+  type SessionRef,
+  type ShutdownOptions,
+} from "./manager-server.ts";
+export type { Session } from "./session.ts";

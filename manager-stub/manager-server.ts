@@ -1,0 +1,235 @@
+/**
+ * The manager's end of the links, as a class for a logic server to build on: gateways register with it, and
+ * it says who joined, what they said and who left; it sends, broadcasts, drops and shuts down.
+ */
+
+import { EventEmitter } from "node:events";
+import { createServer, type Server, type Socket } from "node:net";
+import type * as body from "../proto/bodies.ts";
+import { DEFAULT_MAX_FRAME, PROTOCOL_VERSION } from "../proto/frame.ts";
+import { formatLinkUrl, parseLinkUrl } from "../proto/link-url.ts";
+import { MAX_CAPACITY } from "../proto/session-id.ts";
+import {
+  type Gateway,
+  GatewayLink,
+  type GatewayLinkOptions,
+  type GatewayLinkOwner,
+  type SessionEnd,
+} from "./gateway-link.ts";
+import { listenAt } from "./listen.ts";
+import type { Session } from "./session.ts";
+
+export interface ManagerServerOptions {
+  /** Where gateways dial: `unix:/path` or `tcp://host:port`. Default `unix:run/manager.sock`. */
+  readonly listen?: string;
+  /** How many sessions each gateway may hold: 1..2^20, default 10,000. A function decides for each by name. */
+  readonly capacity?: number | ((gatewayName: string) => number);
+  /** The heartbeat's interval, milliseconds: 100..600,000, default 5000. */
+  readonly pingMs?: number;
+  /** The largest frame that is accepted from a gateway, bytes; default 1 MiB. */
+  readonly maxFrame?: number;
+  /** With more than this queued for it a gateway is cut off, bytes; default 64 MiB. */
+  readonly sendBufferBytes?: number;
+  /** How long a connection may take to register, milliseconds; default 15,000. */
+  readonly registerTimeoutMs?: number;
+}
+
+export interface ManagerServerEvents {
+  /** A gateway listens, or is heard again after it was suspect. */
+  gatewayUp: [gateway: Gateway];
+  /** A gateway missed one heartbeat. */
+  gatewaySuspect: [gateway: Gateway];
+  /** A gateway has said that it ends; its sessions go on for a while. */
+  gatewayDraining: [gateway: Gateway];
+  /** A gateway's link is gone, and with it its sessions, each of which was told to have left. */
+  gatewayDown: [gateway: Gateway, code: string, message: string];
+  join: [session: Session];
+  /** The payload is the receiver's to keep. */
+  message: [session: Session, payload: Buffer];
+  /** Once for each join, last. */
+  leave: [session: Session, end: SessionEnd];
+  /** A connection ended before it had registered. */
+  refused: [code: string, message: string];
+}
+
+export interface DropOptions {
+  /** Reset the client at once and discard what is queued for it, instead of sending that first. */
+  readonly discard?: boolean;
+  /** For the gateway's log, and for a WebSocket's close frame. */
+  readonly reason?: string;
+  /** A WebSocket's close code. */
+  readonly code?: number;
+}
+
+export interface ShutdownOptions {
+  readonly reason?: string;
+  /** How long its sessions may go on, milliseconds; the gateway's own setting by default. */
+  readonly drainMs?: number;
+}
+
+const DEFAULT_LISTEN = "unix:run/manager.sock";
+const DEFAULT_CAPACITY = 10_000;
+const DEFAULT_PING_MS = 5000;
+const DEFAULT_SEND_BUFFER_BYTES = 64 * 1024 * 1024;
+const DEFAULT_REGISTER_TIMEOUT_MS = 15_000;
+
+/** Which session, and where: what `send` and `drop` need. A Session is one. */
+export type SessionRef = Pick<Session, "gateway" | "id">;
+
+export class ManagerServer extends EventEmitter<ManagerServerEvents> {
+  readonly #options: Required<ManagerServerOptions>;
+  readonly #server: Server;
+  /** Every open connection, registered or not. */
+  readonly #links = new Set<GatewayLink>();
+  readonly #byId = new Map<number, GatewayLink>();
+  #lastId = 0;
+
+  /** @throws RangeError for an option out of its bounds */
+  constructor(options: ManagerServerOptions = {}) {
+    super();
+    this.#options = {
+      listen: options.listen ?? DEFAULT_LISTEN,
+      capacity: options.capacity ?? DEFAULT_CAPACITY,
+      pingMs: options.pingMs ?? DEFAULT_PING_MS,
+      maxFrame: options.maxFrame ?? DEFAULT_MAX_FRAME,
+      sendBufferBytes: options.sendBufferBytes ?? DEFAULT_SEND_BUFFER_BYTES,
+      registerTimeoutMs: options.registerTimeoutMs ?? DEFAULT_REGISTER_TIMEOUT_MS,
+    };
+    if (typeof this.#options.capacity === "number") checkRange("capacity", this.#options.capacity, 1, MAX_CAPACITY);
+    checkRange("pingMs", this.#options.pingMs, 100, 600_000);
+    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+  }
+
+  /**
+   * Starts to listen for gateways.
+   *
+   * @returns the address that gateways dial
+   * @throws ListenError when the address is taken or can't be bound
+   */
+  async listen(): Promise<string> {
+    return formatLinkUrl(await listenAt(this.#server, parseLinkUrl(this.#options.listen)));
+  }
+
+  /** The gateways that are registered, oldest first. */
+  get gateways(): readonly Gateway[] {
+    return [...this.#byId.values()];
+  }
+
+  gateway(id: number): Gateway | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** The sessions of one gateway, or of all, in the order in which they joined. */
+  *sessions(gateway?: number): IterableIterator<Session> {
+    const links = gateway === undefined ? this.#byId.values() : [this.#byId.get(gateway)];
+    for (const link of links) if (link !== undefined) yield* link.sessions;
+  }
+
+  session(ref: SessionRef): Session | undefined {
+    return this.#byId.get(ref.gateway)?.find(ref.id);
+  }
+
+  /**
+   * Sends to one client.
+   *
+   * @returns false when the session is gone or dropped; true means sent towards it, not received by it
+   */
+  send(ref: SessionRef, payload: Uint8Array | string): boolean {
+    return this.#byId.get(ref.gateway)?.send(ref.id, toBuffer(payload)) ?? false;
+  }
+
+  /** Sends to every client of one gateway, or of all. */
+  broadcast(payload: Uint8Array | string, gateway?: number): void {
+    const bytes = toBuffer(payload);
+    for (const link of this.#byId.values()) {
+      if (gateway === undefined || link.id === gateway) link.sendAll(bytes);
+    }
+  }
+
+  /**
+   * Ends a session. What was sent to it before still arrives, unless it is discarded; `leave` follows.
+   *
+   * @returns false when the session is gone, or dropped already
+   */
+  drop(ref: SessionRef, { discard = false, reason, code }: DropOptions = {}): boolean {
+    const body = { ...(reason === undefined ? {} : { reason }), ...(code === undefined ? {} : { code }) };
+    return this.#byId.get(ref.gateway)?.drop(ref.id, discard, body) ?? false;
+  }
+
+  /**
+   * Ends a gateway in good order.
+   *
+   * @returns false when there is no such gateway
+   */
+  shutdown(gateway: number, { reason, drainMs }: ShutdownOptions = {}): boolean {
+    const link = this.#byId.get(gateway);
+    link?.shutdown({ ...(reason === undefined ? {} : { reason }), ...(drainMs === undefined ? {} : { drainMs }) });
+    return link !== undefined;
+  }
+
+  /** Stops listening and ends every link. The gateways dial again until a manager answers. */
+  async close(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#server.close(() => resolve());
+    for (const link of this.#links) link.close();
+    const cutOff = setTimeout(() => {
+      for (const link of this.#links) link.abort();
+    }, CLOSE_MS);
+    await promise;
+    clearTimeout(cutOff);
+  }
+
+  #accept(socket: Socket): void {
+    const link: GatewayLink = new GatewayLink(socket, this.#linkOptions(), this.#owner);
+    this.#links.add(link);
+  }
+
+  #linkOptions(): GatewayLinkOptions {
+    const { pingMs, maxFrame, sendBufferBytes, registerTimeoutMs } = this.#options;
+    return { pingMs, maxFrame, sendBufferBytes, registerTimeoutMs };
+  }
+
+  readonly #owner: GatewayLinkOwner = {
+    admit: (link, register) => this.#admit(link, register),
+    healthChanged: (link) => {
+      if (link.health === "up") this.emit("gatewayUp", link);
+      else this.emit("gatewaySuspect", link);
+    },
+    drains: (link) => this.emit("gatewayDraining", link),
+    joined: (session) => this.emit("join", session),
+    message: (session, payload) => this.emit("message", session, payload),
+    left: (session, end) => this.emit("leave", session, end),
+    gone: (link, code, message) => {
+      this.#links.delete(link);
+      const wasRegistered = this.#byId.delete(link.id);
+      if (wasRegistered) this.emit("gatewayDown", link, code, message);
+      else this.emit("refused", code, message);
+    },
+  };
+
+  #admit(link: GatewayLink, register: body.Register): { id: number; capacity: number } | body.Rejected {
+    if (register.version !== PROTOCOL_VERSION) {
+      const message = `this manager speaks version ${PROTOCOL_VERSION}, not ${register.version}`;
+      return { code: "version", message };
+    }
+    const taken = this.gateways.some((other) => other.name === register.name && !other.ending);
+    if (taken) return { code: "name-taken", message: `a gateway named '${register.name}' is registered already` };
+    const { capacity } = this.#options;
+    const id = ++this.#lastId;
+    this.#byId.set(id, link);
+    return { id, capacity: typeof capacity === "number" ? capacity : capacity(register.name) };
+  }
+}
+
+/** How long the links have to take what is left when a manager closes. */
+const CLOSE_MS = 1000;
+
+function toBuffer(payload: Uint8Array | string): Buffer {
+  if (typeof payload === "string") return Buffer.from(payload);
+  return Buffer.isBuffer(payload) ? payload : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+}
+
+function checkRange(name: string, value: number, min: number, max: number): void {
+  if (Number.isInteger(value) && value >= min && value <= max) return;
+  throw new RangeError(`${name} must be a whole number from ${min} to ${max}, not ${value}`);
+}

@@ -1,0 +1,132 @@
+/**
+ * The map bodies of both directions: the shape of each, and its type (docs/protocol.md, "Gateway to
+ * manager" and "Manager to gateway"). Times are milliseconds; `at` counts from 1970.
+ */
+
+import { MAX_MAX_FRAME, MIN_MAX_FRAME } from "./frame.ts";
+import { bin, count, flag, integer, list, oneOf, optional, quantity, shape, text } from "./shape.ts";
+import { MAX_CAPACITY } from "./session-id.ts";
+
+/** Who ended a session. */
+export const endedBy = ["client", "gateway", "manager"] as const;
+export type EndedBy = (typeof endedBy)[number];
+
+/** Why a session ended. */
+export const endReasons = [
+  "client-closed",
+  "client-reset",
+  "idle",
+  "slow-consumer",
+  "rate-limited",
+  "bad-frame",
+  "too-big",
+  "dropped",
+  "drop-discarded",
+  "handoff",
+  "shutdown",
+  "manager-lost",
+  "error",
+] as const;
+export type EndReason = (typeof endReasons)[number];
+
+const NAME_LENGTH = 128;
+const REASON_LENGTH = 1024;
+const NONCE_BYTES = 16;
+const EPOCH_BYTES = 16;
+const MAX_ENDPOINTS = 256;
+
+const name = text(NAME_LENGTH);
+const port = integer(0, 65535);
+const maxFrame = integer(MIN_MAX_FRAME, MAX_MAX_FRAME);
+const epoch = bin(EPOCH_BYTES);
+
+/** A listener, as configured in `Register` and as bound in `Listening` (GWLocalInfo). */
+const endpoint = shape({ transport: name, host: text(255), port, name });
+export type Endpoint = ReturnType<typeof endpoint>;
+
+export const join = shape({
+  addr: text(255),
+  port,
+  transport: name,
+  listener: name,
+  at: quantity,
+});
+export type Join = ReturnType<typeof join>;
+
+export const disconnected = shape({
+  reason: oneOf(...endReasons),
+  by: oneOf(...endedBy),
+  inBytes: count,
+  outBytes: count,
+  inMsgs: count,
+  outMsgs: count,
+  unsentBytes: count,
+  ms: quantity,
+});
+export type Disconnected = ReturnType<typeof disconnected>;
+
+const slotCounts = shape({ freed: count, starting: count, inUse: count, stopping: count });
+export type SlotCounts = ReturnType<typeof slotCounts>;
+
+export const ping = shape({
+  seq: count,
+  at: quantity,
+  sessions: count,
+  capacity: integer(0, MAX_CAPACITY),
+  slots: optional(slotCounts),
+  joins: optional(count),
+  refused: optional(count),
+  inBytes: optional(count),
+  outBytes: optional(count),
+  inMsgs: optional(count),
+  outMsgs: optional(count),
+  rssBytes: optional(count),
+  cpuMs: optional(quantity),
+  loopP99Ms: optional(quantity),
+  rttMs: optional(quantity),
+});
+export type Ping = ReturnType<typeof ping>;
+
+export const register = shape({
+  version: integer(0, 2 ** 32 - 1),
+  name,
+  pid: integer(0, 2 ** 32 - 1),
+  endpoints: list(endpoint, MAX_ENDPOINTS),
+  maxFrame,
+  nonce: bin(NONCE_BYTES),
+  resume: optional(shape({ epoch, received: count })),
+});
+export type Register = ReturnType<typeof register>;
+
+export const listening = shape({ endpoints: list(endpoint, MAX_ENDPOINTS) });
+export type Listening = ReturnType<typeof listening>;
+
+export const draining = shape({ reason: text(REASON_LENGTH), drainMs: quantity });
+export type Draining = ReturnType<typeof draining>;
+
+export const registered = shape({
+  id: integer(1, 2 ** 32 - 1),
+  capacity: integer(1, MAX_CAPACITY),
+  epoch,
+  pingMs: integer(100, 600_000),
+  maxFrame,
+  resumed: flag,
+  received: count,
+  admit: optional(flag),
+});
+export type Registered = ReturnType<typeof registered>;
+
+export const rejected = shape({ code: name, message: text(REASON_LENGTH) });
+export type Rejected = ReturnType<typeof rejected>;
+
+export const drop = shape({ reason: optional(text(REASON_LENGTH)), code: optional(integer(0, 65535)) });
+export type Drop = ReturnType<typeof drop>;
+
+export const shutdown = shape({
+  reason: optional(text(REASON_LENGTH)),
+  drainMs: optional(integer(0, 86_400_000)),
+});
+export type Shutdown = ReturnType<typeof shutdown>;
+
+export const pong = shape({ seq: count, at: quantity });
+export type Pong = ReturnType<typeof pong>;

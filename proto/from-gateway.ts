@@ -1,0 +1,92 @@
+/**
+ * What a gateway says to its manager: each frame written, and each frame read by the manager
+ * (docs/protocol.md, "Gateway to manager").
+ */
+
+import * as body from "./bodies.ts";
+import { FromGateway, SESSION_BYTES } from "./frame.ts";
+import type { FrameBatch } from "./frame-batch.ts";
+import { decodeMap, encodeMap } from "./map-body.ts";
+import { ProtocolError } from "./protocol-error.ts";
+
+/** Writes the frames that a gateway sends. */
+export const toManager = {
+  join(batch: FrameBatch, session: number, join: body.Join): void {
+    batch.sessionFrame(FromGateway.CLJoin, session, encodeMap(join));
+  },
+  disconnected(batch: FrameBatch, session: number, end: body.Disconnected): void {
+    batch.sessionFrame(FromGateway.CLDisconnected, session, encodeMap(end));
+  },
+  /** The payload is `bytes[start..end)`; it is copied. */
+  message(batch: FrameBatch, session: number, bytes: Buffer, start: number, end: number): void {
+    batch.sessionFrame(FromGateway.Msg, session, bytes, start, end);
+  },
+  ping(batch: FrameBatch, ping: body.Ping): void {
+    batch.frame(FromGateway.Ping, encodeMap(ping));
+  },
+  register(batch: FrameBatch, register: body.Register): void {
+    batch.frame(FromGateway.Register, encodeMap(register));
+  },
+  listening(batch: FrameBatch, endpoints: readonly body.Endpoint[]): void {
+    batch.frame(FromGateway.Listening, encodeMap({ endpoints }));
+  },
+  draining(batch: FrameBatch, draining: body.Draining): void {
+    batch.frame(FromGateway.Draining, encodeMap(draining));
+  },
+} as const;
+
+/** Takes what a gateway said. Payloads lie in the reader's buffer: see FrameSink. */
+export interface FromGatewayHandler {
+  join(session: number, join: body.Join): void;
+  disconnected(session: number, end: body.Disconnected): void;
+  message(session: number, bytes: Buffer, start: number, end: number): void;
+  ping(ping: body.Ping): void;
+  register(register: body.Register): void;
+  listening(listening: body.Listening): void;
+  draining(draining: body.Draining): void;
+}
+
+/**
+ * Reads one frame, its header checked already, and hands what it says to `handler`.
+ *
+ * @throws ProtocolError `bad-map` or `bad-body`; `unexpected-frame` for a type that has no place here
+ */
+export function readFromGateway(
+  handler: FromGatewayHandler,
+  type: number,
+  bytes: Buffer,
+  start: number,
+  end: number,
+): void {
+  switch (type) {
+    case FromGateway.Msg:
+      handler.message(bytes.readUInt32LE(start), bytes, start + SESSION_BYTES, end);
+      return;
+    case FromGateway.CLJoin: {
+      const join = body.join(decodeMap(bytes, start + SESSION_BYTES, end), "CLJoin");
+      handler.join(bytes.readUInt32LE(start), join);
+      return;
+    }
+    case FromGateway.CLDisconnected: {
+      const ended = body.disconnected(decodeMap(bytes, start + SESSION_BYTES, end), "CLDisconnected");
+      handler.disconnected(bytes.readUInt32LE(start), ended);
+      return;
+    }
+    case FromGateway.Ping:
+      handler.ping(body.ping(decodeMap(bytes, start, end), "Ping"));
+      return;
+    case FromGateway.Register:
+      handler.register(body.register(decodeMap(bytes, start, end), "Register"));
+      return;
+    case FromGateway.Listening:
+      handler.listening(body.listening(decodeMap(bytes, start, end), "Listening"));
+      return;
+    case FromGateway.Draining:
+      handler.draining(body.draining(decodeMap(bytes, start, end), "Draining"));
+      return;
+    case FromGateway.Ack:
+      return;
+    default:
+      throw new ProtocolError("unexpected-frame", `frame type ${type} was not asked for`);
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * What a manager says to a gateway: each frame written, and each frame read by the gateway
+ * (docs/protocol.md, "Manager to gateway").
+ */
+
+import * as body from "./bodies.ts";
+import { FromManager, SESSION_BYTES } from "./frame.ts";
+import type { FrameBatch } from "./frame-batch.ts";
+import { decodeMap, encodeMap } from "./map-body.ts";
+import { ProtocolError } from "./protocol-error.ts";
+
+/** Writes the frames that a manager sends. */
+export const toGateway = {
+  message(batch: FrameBatch, session: number, payload: Buffer): void {
+    batch.sessionFrame(FromManager.Msg, session, payload);
+  },
+  messageAll(batch: FrameBatch, payload: Uint8Array): void {
+    batch.frame(FromManager.MsgAll, payload);
+  },
+  /** Without a body when `drop` has neither a reason nor a code. */
+  drop(batch: FrameBatch, session: number, drop: body.Drop = {}): void {
+    batch.sessionFrame(FromManager.Drop, session, optionalMap(drop));
+  },
+  dropDiscard(batch: FrameBatch, session: number, drop: body.Drop = {}): void {
+    batch.sessionFrame(FromManager.DropDiscard, session, optionalMap(drop));
+  },
+  shutdown(batch: FrameBatch, shutdown: body.Shutdown = {}): void {
+    batch.frame(FromManager.Shutdown, optionalMap(shutdown));
+  },
+  registered(batch: FrameBatch, registered: body.Registered): void {
+    batch.frame(FromManager.Registered, encodeMap(registered));
+  },
+  rejected(batch: FrameBatch, rejected: body.Rejected): void {
+    batch.frame(FromManager.Rejected, encodeMap(rejected));
+  },
+  pong(batch: FrameBatch, pong: body.Pong): void {
+    batch.frame(FromManager.Pong, encodeMap(pong));
+  },
+} as const;
+
+const NOTHING = Buffer.alloc(0);
+
+function optionalMap(map: body.Drop | body.Shutdown): Buffer {
+  return Object.values(map).some((value) => value !== undefined) ? encodeMap({ ...map }) : NOTHING;
+}
+
+/** Takes what a manager said. Payloads lie in the reader's buffer: see FrameSink. */
+export interface FromManagerHandler {
+  message(session: number, bytes: Buffer, start: number, end: number): void;
+  messageAll(bytes: Buffer, start: number, end: number): void;
+  drop(session: number, drop: body.Drop): void;
+  dropDiscard(session: number, drop: body.Drop): void;
+  shutdown(shutdown: body.Shutdown): void;
+  registered(registered: body.Registered): void;
+  rejected(rejected: body.Rejected): void;
+  pong(pong: body.Pong): void;
+}
+
+/**
+ * Reads one frame, its header checked already, and hands what it says to `handler`.
+ *
+ * @throws ProtocolError `bad-map` or `bad-body`; `unexpected-frame` for a type that has no place here
+ */
+export function readFromManager(
+  handler: FromManagerHandler,
+  type: number,
+  bytes: Buffer,
+  start: number,
+  end: number,
+): void {
+  switch (type) {
+    case FromManager.Msg:
+      handler.message(bytes.readUInt32LE(start), bytes, start + SESSION_BYTES, end);
+      return;
+    case FromManager.MsgAll:
+      handler.messageAll(bytes, start, end);
+      return;
+    case FromManager.Drop:
+      handler.drop(bytes.readUInt32LE(start), readDrop(bytes, start, end, "Drop"));
+      return;
+    case FromManager.DropDiscard:
+      handler.dropDiscard(bytes.readUInt32LE(start), readDrop(bytes, start, end, "DropDiscard"));
+      return;
+    case FromManager.Shutdown:
+      handler.shutdown(start === end ? {} : body.shutdown(decodeMap(bytes, start, end), "Shutdown"));
+      return;
+    case FromManager.Registered:
+      handler.registered(body.registered(decodeMap(bytes, start, end), "Registered"));
+      return;
+    case FromManager.Rejected:
+      handler.rejected(body.rejected(decodeMap(bytes, start, end), "Rejected"));
+      return;
+    case FromManager.Pong:
+      handler.pong(body.pong(decodeMap(bytes, start, end), "Pong"));
+      return;
+    case FromManager.Ack:
+      return;
+    default:
+      throw new ProtocolError("unexpected-frame", `frame type ${type} was not asked for`);
+  }
+}
+
+function readDrop(bytes: Buffer, start: number, end: number, name: string): body.Drop {
+  const at = start + SESSION_BYTES;
+  return at === end ? {} : body.drop(decodeMap(bytes, at, end), name);
+}

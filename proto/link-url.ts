@@ -1,0 +1,48 @@
+/**
+ * Where a link is: `unix:/path` or `tcp://host:port` (docs/protocol.md, "Where the link is"). Both ends
+ * read the same form, the gateway to dial and the manager to listen.
+ */
+
+export type LinkAddress =
+  | { readonly kind: "unix"; readonly path: string }
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number };
+
+/** The longest path that fits a Unix socket's address on Linux, in bytes. */
+export const MAX_UNIX_PATH_BYTES = 107;
+
+const UNIX_PREFIX = "unix:";
+
+/**
+ * Reads a link's address. A relative path is relative to the working directory.
+ *
+ * @throws Error whose message says what is wrong and what is wanted
+ */
+export function parseLinkUrl(url: string): LinkAddress {
+  if (url.startsWith(UNIX_PREFIX)) return { kind: "unix", path: unixPath(url) };
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed?.protocol === "tcp:" && parsed.hostname !== "" && parsed.port !== "") {
+    return { kind: "tcp", host: bareHost(parsed.hostname), port: Number(parsed.port) };
+  }
+  throw new Error(`'${url}' is not a link address; use unix:/path or tcp://host:port`);
+}
+
+/** The address as `parseLinkUrl` reads it. */
+export function formatLinkUrl(address: LinkAddress): string {
+  if (address.kind === "unix") return `${UNIX_PREFIX}${address.path}`;
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return `tcp://${host}:${address.port}`;
+}
+
+/** A host without the brackets that a URL puts around IPv6. */
+export function bareHost(hostname: string): string {
+  return hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
+}
+
+function unixPath(url: string): string {
+  const path = url.slice(UNIX_PREFIX.length).replace(/^\/\/(?=\/)/, "");
+  if (path === "") throw new Error(`'${url}' names no path; use unix:/path/to.sock`);
+  if (Buffer.byteLength(path) > MAX_UNIX_PATH_BYTES) {
+    throw new Error(`'${path}' is longer than the ${MAX_UNIX_PATH_BYTES} bytes that a Unix socket's path may have`);
+  }
+  return path;
+}
