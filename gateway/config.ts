@@ -27,13 +27,19 @@ export interface Setting<T> {
   readonly repeatable: boolean;
 }
 
-function setting<T>(schema: z.ZodType<T>, fallback: unknown, placeholder: string, description: string): Setting<T> {
+function setting<T>(
+  schema: z.ZodType<T>,
+  fallback: unknown,
+  placeholder: string,
+  description: string,
+): Setting<T> {
   return { schema, fallback, placeholder, description, repeatable: Array.isArray(fallback) };
 }
 
 function whole(min: number, max: number) {
   const message = `must be a whole number from ${min} to ${max}`;
-  const fromText = (value: unknown) => (typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value);
+  const fromText = (value: unknown) =>
+    typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
   return z.preprocess(fromText, z.number(message).int(message).min(min, message).max(max, message));
 }
 
@@ -83,7 +89,12 @@ export const settings = {
     "url",
     "reserved for the operators' interface; not served by this version",
   ),
-  logLevel: setting(oneOf(logLevels), "info", "level", `the least level that is logged: ${logLevels.join(", ")}`),
+  logLevel: setting(
+    oneOf(logLevels),
+    "info",
+    "level",
+    `the least level that is logged: ${logLevels.join(", ")}`,
+  ),
   logFormat: setting(oneOf(logFormats), "json", "format", "json, or pretty for people"),
   readPath: setting(
     oneOf(["auto", "shared", "ordinary"] as const),
@@ -115,8 +126,18 @@ export const settings = {
     "bytes",
     "with more than this queued for the manager no client is read",
   ),
-  registerTimeoutMs: setting(whole(100, HOUR_MS), 15_000, "ms", "the time to connect to a manager and register"),
-  reconnectMinMs: setting(whole(1, HOUR_MS), 100, "ms", "the wait before the first new dial after a lost link"),
+  registerTimeoutMs: setting(
+    whole(100, HOUR_MS),
+    15_000,
+    "ms",
+    "the time to connect to a manager and register",
+  ),
+  reconnectMinMs: setting(
+    whole(1, HOUR_MS),
+    100,
+    "ms",
+    "the wait before the first new dial after a lost link",
+  ),
   reconnectMaxMs: setting(whole(1, HOUR_MS), 5000, "ms", "the longest wait between dials"),
   halfCloseMs: setting(
     whole(0, HOUR_MS),
@@ -124,9 +145,24 @@ export const settings = {
     "ms",
     "how long a client that has shut down its sending side is still sent to",
   ),
-  flushTimeoutMs: setting(whole(1, HOUR_MS), 5000, "ms", "how long a session that ends has to take what is queued"),
-  ackTimeoutMs: setting(whole(1, HOUR_MS), 10_000, "ms", "how long the manager has to acknowledge a disconnect"),
-  drainMs: setting(whole(0, 24 * HOUR_MS), 10_000, "ms", "how long sessions go on once the gateway is to stop"),
+  flushTimeoutMs: setting(
+    whole(1, HOUR_MS),
+    5000,
+    "ms",
+    "how long a session that ends has to take what is queued",
+  ),
+  ackTimeoutMs: setting(
+    whole(1, HOUR_MS),
+    10_000,
+    "ms",
+    "how long the manager has to acknowledge a disconnect",
+  ),
+  drainMs: setting(
+    whole(0, 24 * HOUR_MS),
+    10_000,
+    "ms",
+    "how long sessions go on once the gateway is to stop",
+  ),
   shutdownAckMs: setting(
     whole(1, HOUR_MS),
     1000,

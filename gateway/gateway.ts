@@ -11,7 +11,12 @@ import { type Counters, newCounters } from "./metrics/counters.ts";
 import { ProcessMeter } from "./metrics/process-stats.ts";
 import { ManagerRouter } from "./routers/manager.ts";
 import { Sessions } from "./slots/sessions.ts";
-import { ordinaryReadPath, type ReadPath, sharedReadPath, sharedReadPathWorks } from "./transports/read-path.ts";
+import {
+  ordinaryReadPath,
+  type ReadPath,
+  sharedReadPath,
+  sharedReadPathWorks,
+} from "./transports/read-path.ts";
 import { TcpListener } from "./transports/tcp.ts";
 
 export interface GatewayOptions {
@@ -43,7 +48,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
   const link = new ManagerLink({
     dial: dialer(config.manager),
-    identity: () => ({ name: config.name, pid: process.pid, endpoints: listeners.map((one) => one.endpoint) }),
+    identity: () => ({
+      name: config.name,
+      pid: process.pid,
+      endpoints: listeners.map((one) => one.endpoint),
+    }),
     vitals: () => vitals(sessions, counters, meter),
     handler: {
       message: (session, bytes, start, end) => sessions.send(session, bytes.subarray(start, end)),

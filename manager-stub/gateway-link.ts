@@ -46,7 +46,12 @@ export interface Gateway {
 /** What a manager does with what a gateway says. */
 export interface GatewayLinkOwner {
   /** Gives a gateway that registers its id and capacity, or refuses it. */
-  admit(link: GatewayLink, register: body.Register): { readonly id: number; readonly capacity: number } | body.Rejected;
+  admit(
+    link: GatewayLink,
+    register: body.Register,
+  ): { readonly id: number; readonly capacity: number } | body.Rejected;
+  /** The number of the next session that joins. */
+  nextSerial(): number;
   healthChanged(link: GatewayLink): void;
   /** The gateway has said that it ends. */
   drains(link: GatewayLink): void;
@@ -98,7 +103,10 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
   constructor(socket: Socket, options: GatewayLinkOptions, owner: GatewayLinkOwner) {
     this.#owner = owner;
     this.#options = options;
-    this.#timer = setTimeout(() => this.#fail("register-timeout", "it did not register"), options.registerTimeoutMs);
+    this.#timer = setTimeout(
+      () => this.#fail("register-timeout", "it did not register"),
+      options.registerTimeoutMs,
+    );
     this.#stream = new FramedStream({
       open: (read) => socket.on("data", (bytes: Buffer) => read(bytes, bytes.length)),
       bounds: fromGatewayBounds,
@@ -174,9 +182,15 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
   register(register: body.Register): void {
     if (this.id !== 0 || this.#loss !== undefined) throw unexpected("a second Register");
     const answer = this.#owner.admit(this, register);
-    if ("message" in answer) return this.#reject(answer);
+    if ("message" in answer) this.#reject(answer);
+    else this.#takeOn(register, answer);
+  }
+
+  #takeOn(
+    register: body.Register,
+    { id, capacity }: { readonly id: number; readonly capacity: number },
+  ): void {
     const { pingMs, maxFrame } = this.#options;
-    const { id, capacity } = answer;
     this.id = id;
     this.name = register.name;
     this.pid = register.pid;
@@ -215,8 +229,20 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
     this.#expectRegistered("CLJoin");
     if (generationOf(id) === 0) throw unexpected(`CLJoin for ${id}, which is never a session,`);
     if (this.#sessions.has(id)) throw unexpected(`a second CLJoin for session ${id}`);
-    if (this.#sessions.size >= this.capacity) throw unexpected(`CLJoin beyond the capacity of ${this.capacity}`);
-    const session = { gateway: this.id, id, addr, port, transport, listener, joinedAt: at, dropped: false };
+    if (this.#sessions.size >= this.capacity)
+      throw unexpected(`CLJoin beyond the capacity of ${this.capacity}`);
+    const serial = this.#owner.nextSerial();
+    const session = {
+      gateway: this.id,
+      id,
+      serial,
+      addr,
+      port,
+      transport,
+      listener,
+      joinedAt: at,
+      dropped: false,
+    };
     this.#sessions.set(id, session);
     this.#owner.joined(session);
   }
@@ -305,7 +331,16 @@ function unexpected(what: string): ProtocolError {
 /** What is known of a session whose gateway took the rest with it. */
 function lostWithLink(session: Session): SessionEnd {
   const ms = Math.max(0, Date.now() - session.joinedAt);
-  return { reason: "manager-lost", by: "gateway", inBytes: 0, outBytes: 0, inMsgs: 0, outMsgs: 0, unsentBytes: 0, ms };
+  return {
+    reason: "manager-lost",
+    by: "gateway",
+    inBytes: 0,
+    outBytes: 0,
+    inMsgs: 0,
+    outMsgs: 0,
+    unsentBytes: 0,
+    ms,
+  };
 }
 
 function describeLoss(error: Error | undefined): { code: string; message: string } {

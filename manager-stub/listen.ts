@@ -56,7 +56,9 @@ async function makeWay(path: string): Promise<void> {
   if (found === undefined) return;
   if (!found.isSocket()) throw new ListenError(`${path} is there already, and is not a socket; move it away`);
   if (await answers(path)) {
-    throw new ListenError(`another manager listens on ${path}; stop it, or choose another path with --listen`);
+    throw new ListenError(
+      `another manager listens on ${path}; stop it, or choose another path with --listen`,
+    );
   }
   unlinkSync(path);
 }

@@ -54,17 +54,17 @@ export interface ManagerServerEvents {
 
 export interface DropOptions {
   /** Reset the client at once and discard what is queued for it, instead of sending that first. */
-  readonly discard?: boolean;
+  readonly discard?: boolean | undefined;
   /** For the gateway's log, and for a WebSocket's close frame. */
-  readonly reason?: string;
+  readonly reason?: string | undefined;
   /** A WebSocket's close code. */
-  readonly code?: number;
+  readonly code?: number | undefined;
 }
 
 export interface ShutdownOptions {
-  readonly reason?: string;
+  readonly reason?: string | undefined;
   /** How long its sessions may go on, milliseconds; the gateway's own setting by default. */
-  readonly drainMs?: number;
+  readonly drainMs?: number | undefined;
 }
 
 const DEFAULT_LISTEN = "unix:run/manager.sock";
@@ -83,6 +83,7 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
   readonly #links = new Set<GatewayLink>();
   readonly #byId = new Map<number, GatewayLink>();
   #lastId = 0;
+  #lastSerial = 0;
 
   /** @throws RangeError for an option out of its bounds */
   constructor(options: ManagerServerOptions = {}) {
@@ -95,7 +96,8 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
       sendBufferBytes: options.sendBufferBytes ?? DEFAULT_SEND_BUFFER_BYTES,
       registerTimeoutMs: options.registerTimeoutMs ?? DEFAULT_REGISTER_TIMEOUT_MS,
     };
-    if (typeof this.#options.capacity === "number") checkRange("capacity", this.#options.capacity, 1, MAX_CAPACITY);
+    if (typeof this.#options.capacity === "number")
+      checkRange("capacity", this.#options.capacity, 1, MAX_CAPACITY);
     checkRange("pingMs", this.#options.pingMs, 100, 600_000);
     this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
   }
@@ -120,7 +122,7 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
   }
 
   /** The sessions of one gateway, or of all, in the order in which they joined. */
-  *sessions(gateway?: number): IterableIterator<Session> {
+  *sessions(gateway?: number): Generator<Session> {
     const links = gateway === undefined ? this.#byId.values() : [this.#byId.get(gateway)];
     for (const link of links) if (link !== undefined) yield* link.sessions;
   }
@@ -152,8 +154,7 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
    * @returns false when the session is gone, or dropped already
    */
   drop(ref: SessionRef, { discard = false, reason, code }: DropOptions = {}): boolean {
-    const body = { ...(reason === undefined ? {} : { reason }), ...(code === undefined ? {} : { code }) };
-    return this.#byId.get(ref.gateway)?.drop(ref.id, discard, body) ?? false;
+    return this.#byId.get(ref.gateway)?.drop(ref.id, discard, { reason, code }) ?? false;
   }
 
   /**
@@ -163,7 +164,7 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
    */
   shutdown(gateway: number, { reason, drainMs }: ShutdownOptions = {}): boolean {
     const link = this.#byId.get(gateway);
-    link?.shutdown({ ...(reason === undefined ? {} : { reason }), ...(drainMs === undefined ? {} : { drainMs }) });
+    link?.shutdown({ reason, drainMs });
     return link !== undefined;
   }
 
@@ -190,6 +191,7 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
   }
 
   readonly #owner: GatewayLinkOwner = {
+    nextSerial: () => ++this.#lastSerial,
     admit: (link, register) => this.#admit(link, register),
     healthChanged: (link) => {
       if (link.health === "up") this.emit("gatewayUp", link);
@@ -213,7 +215,8 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
       return { code: "version", message };
     }
     const taken = this.gateways.some((other) => other.name === register.name && !other.ending);
-    if (taken) return { code: "name-taken", message: `a gateway named '${register.name}' is registered already` };
+    if (taken)
+      return { code: "name-taken", message: `a gateway named '${register.name}' is registered already` };
     const { capacity } = this.#options;
     const id = ++this.#lastId;
     this.#byId.set(id, link);
@@ -226,7 +229,9 @@ const CLOSE_MS = 1000;
 
 function toBuffer(payload: Uint8Array | string): Buffer {
   if (typeof payload === "string") return Buffer.from(payload);
-  return Buffer.isBuffer(payload) ? payload : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+  return Buffer.isBuffer(payload)
+    ? payload
+    : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
 }
 
 function checkRange(name: string, value: number, min: number, max: number): void {

@@ -6,6 +6,8 @@ export interface Session {
   readonly gateway: number;
   /** Its id on that gateway; opaque, and not used again while anyone could mistake it. */
   readonly id: number;
+  /** Counts the sessions of a manager, in the order in which they joined. */
+  readonly serial: number;
   readonly addr: string;
   readonly port: number;
   readonly transport: string;

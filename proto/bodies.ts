@@ -4,8 +4,8 @@
  */
 
 import { MAX_MAX_FRAME, MIN_MAX_FRAME } from "./frame.ts";
-import { bin, count, flag, integer, list, oneOf, optional, quantity, shape, text } from "./shape.ts";
 import { MAX_CAPACITY } from "./session-id.ts";
+import { bin, count, flag, integer, list, oneOf, optional, quantity, shape, text } from "./shape.ts";
 
 /** Who ended a session. */
 export const endedBy = ["client", "gateway", "manager"] as const;

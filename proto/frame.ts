@@ -123,7 +123,10 @@ export function checkHeader(
   }
   if (length > maxFrame || length > bound.max) {
     const limit = Math.min(maxFrame, bound.max);
-    throw new ProtocolError("frame-too-big", `${bound.name} of ${length} bytes is over the limit of ${limit}`);
+    throw new ProtocolError(
+      "frame-too-big",
+      `${bound.name} of ${length} bytes is over the limit of ${limit}`,
+    );
   }
   if (length < bound.min) {
     throw new ProtocolError(

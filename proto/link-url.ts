@@ -42,7 +42,9 @@ function unixPath(url: string): string {
   const path = url.slice(UNIX_PREFIX.length).replace(/^\/\/(?=\/)/, "");
   if (path === "") throw new Error(`'${url}' names no path; use unix:/path/to.sock`);
   if (Buffer.byteLength(path) > MAX_UNIX_PATH_BYTES) {
-    throw new Error(`'${path}' is longer than the ${MAX_UNIX_PATH_BYTES} bytes that a Unix socket's path may have`);
+    throw new Error(
+      `'${path}' is longer than the ${MAX_UNIX_PATH_BYTES} bytes that a Unix socket's path may have`,
+    );
   }
   return path;
 }

@@ -11,7 +11,12 @@ import { ProtocolError } from "./protocol-error.ts";
 export const MAX_MAP_DEPTH = 8;
 
 const packr = new Packr({ useRecords: false, moreTypes: false, variableMapSize: true });
-const unpackr = new Unpackr({ useRecords: false, moreTypes: false, mapsAsObjects: false, int64AsType: "number" });
+const unpackr = new Unpackr({
+  useRecords: false,
+  moreTypes: false,
+  mapsAsObjects: false,
+  int64AsType: "number",
+});
 
 /** What a map may hold when it is written. A key whose value is undefined is left out. */
 export type MapValue =
@@ -30,7 +35,9 @@ export function encodeMap(map: { readonly [key: string]: MapValue | undefined })
 function withoutUndefined(value: MapValue): MapValue {
   if (Array.isArray(value)) return value.map(withoutUndefined);
   if (typeof value !== "object" || value instanceof Uint8Array) return value;
-  const entries = Object.entries(value).filter((entry): entry is [string, MapValue] => entry[1] !== undefined);
+  const entries = Object.entries(value).filter(
+    (entry): entry is [string, MapValue] => entry[1] !== undefined,
+  );
   return Object.fromEntries(entries.map(([key, inner]) => [key, withoutUndefined(inner)]));
 }
 

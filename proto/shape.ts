@@ -22,7 +22,7 @@ type OptionalKeys<S extends Shape> = Exclude<keyof S, RequiredKeys<S>>;
 export type Shaped<S extends Shape> = {
   readonly [K in RequiredKeys<S>]: S[K] extends Field<infer T> ? T : never;
 } & {
-  readonly [K in OptionalKeys<S>]?: S[K] extends OptionalField<infer T> ? T : never;
+  readonly [K in OptionalKeys<S>]?: (S[K] extends OptionalField<infer T> ? T : never) | undefined;
 };
 
 /** A whole number from `min` to `max`, whatever MessagePack number it came as. */

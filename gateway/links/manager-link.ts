@@ -5,11 +5,11 @@
  */
 
 import { randomBytes } from "node:crypto";
-import type * as body from "../../proto/bodies.ts";
 import { FramedStream, type OpenStream } from "../../link/framed-stream.ts";
+import type * as body from "../../proto/bodies.ts";
 import { fromManagerBounds, PROTOCOL_VERSION } from "../../proto/frame.ts";
-import { type FromManagerHandler, readFromManager } from "../../proto/from-manager.ts";
 import { toManager } from "../../proto/from-gateway.ts";
+import { type FromManagerHandler, readFromManager } from "../../proto/from-manager.ts";
 import { ProtocolError } from "../../proto/protocol-error.ts";
 import type { Cancel, Clock } from "../clock.ts";
 import { Backoff, type BackoffLimits } from "./backoff.ts";
@@ -191,7 +191,11 @@ export class ManagerLink implements FromManagerHandler {
 
   rejected({ code, message }: body.Rejected): void {
     this.#expect("registering", "Rejected");
-    this.#fail(`rejected-${code}`, `the manager refused this gateway: ${message}`, FINAL_REJECTIONS.includes(code));
+    this.#fail(
+      `rejected-${code}`,
+      `the manager refused this gateway: ${message}`,
+      FINAL_REJECTIONS.includes(code),
+    );
   }
 
   message(session: number, bytes: Buffer, start: number, end: number): void {
@@ -300,7 +304,8 @@ export class ManagerLink implements FromManagerHandler {
 
 function describeLoss(error: Error | undefined): Pick<LinkLoss, "code" | "message" | "final"> {
   if (error instanceof ProtocolError) return { code: error.code, message: error.message, final: false };
-  if (error === undefined) return { code: "link-closed", message: "the manager closed the link", final: false };
+  if (error === undefined)
+    return { code: "link-closed", message: "the manager closed the link", final: false };
   const { code } = error as NodeJS.ErrnoException;
   return { code: code === undefined ? "link-error" : `link-${code}`, message: error.message, final: false };
 }

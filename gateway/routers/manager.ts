@@ -1,9 +1,9 @@
 /** Routes sessions to a manager: its link hears who joined, what they say, and who left. */
 
-import type { ManagerLink } from "../links/manager-link.ts";
 import type { Clock } from "../clock.ts";
-import type { Slot } from "../slots/slot.ts";
+import type { ManagerLink } from "../links/manager-link.ts";
 import type { SessionRouter } from "../slots/sessions.ts";
+import type { Slot } from "../slots/slot.ts";
 
 export class ManagerRouter implements SessionRouter {
   readonly #link: ManagerLink;

@@ -263,24 +263,31 @@ export class Sessions implements SlotOwner {
   #carryOut(effect: SlotEffect, slot: Slot): void {
     switch (effect) {
       case "announce":
-        return this.#announce(slot);
+        this.#announce(slot);
+        break;
       case "flush":
-        return this.#flushAndFinish(slot);
+        this.#flushAndFinish(slot);
+        break;
       case "reset":
         this.table.disarm(slot);
-        return slot.connection?.reset();
+        slot.connection?.reset();
+        break;
       case "close":
         this.table.disarm(slot);
-        return slot.connection?.close();
+        slot.connection?.close();
+        break;
       case "tell":
-        return this.#router.disconnected(slot);
+        this.#router.disconnected(slot);
+        break;
       case "awaitAck":
-        return this.table.arm(slot, this.#clock.now() + this.#limits.ackTimeoutMs);
+        this.table.arm(slot, this.#clock.now() + this.#limits.ackTimeoutMs);
+        break;
       case "countUnacknowledged":
         this.#counters.unacknowledged++;
-        return;
+        break;
       case "free":
-        return this.table.free(slot);
+        this.table.free(slot);
+        break;
     }
   }
 

@@ -34,7 +34,8 @@ export function parseListenUrl(url: string): ListenAddress {
   }
   const parameters = parsed.searchParams;
   for (const key of parameters.keys()) {
-    if (!PARAMETERS.includes(key)) throw new Error(`'${url}' has an unknown option '${key}'${suggestion(key, PARAMETERS)}`);
+    if (!PARAMETERS.includes(key))
+      throw new Error(`'${url}' has an unknown option '${key}'${suggestion(key, PARAMETERS)}`);
   }
   return {
     transport: "tcp",
@@ -48,7 +49,8 @@ export function parseListenUrl(url: string): ListenAddress {
 
 function booleanParameter(url: string, parameters: URLSearchParams, key: string): boolean {
   const value = parameters.get(key) ?? "false";
-  if (value !== "true" && value !== "false") throw new Error(`'${url}': ${key} must be true or false, not '${value}'`);
+  if (value !== "true" && value !== "false")
+    throw new Error(`'${url}': ${key} must be true or false, not '${value}'`);
   return value === "true";
 }
 

@@ -21,7 +21,12 @@ export class TcpListener implements Listener {
    * @param accept takes each connection
    * @param failed hears of an accept that the system refused, such as for want of file descriptors
    */
-  constructor(address: ListenAddress, readPath: ReadPath, accept: AcceptSink, failed: (error: Error) => void) {
+  constructor(
+    address: ListenAddress,
+    readPath: ReadPath,
+    accept: AcceptSink,
+    failed: (error: Error) => void,
+  ) {
     this.#address = address;
     this.#port = address.port;
     this.#server = createServer({
@@ -68,7 +73,8 @@ export class TcpListener implements Listener {
 function listenError(error: NodeJS.ErrnoException, address: ListenAddress): ListenError {
   const where = `tcp://${address.host}:${address.port}`;
   const advice: Record<string, string> = {
-    EADDRINUSE: "another process listens there: stop it, choose another port, or give ?reusePort=true to all of them",
+    EADDRINUSE:
+      "another process listens there: stop it, choose another port, or give ?reusePort=true to all of them",
     EACCES: "this user may not bind that port: choose one above 1023",
     EADDRNOTAVAIL: "this machine has no such address",
     ENOTFOUND: "the host name is not known",

@@ -1,0 +1,265 @@
+/** The operator's command line over the HTTP API: tables for people, JSON for scripts. */
+
+import { Command, InvalidArgumentError } from "commander";
+import type { ApiEvents, GatewayView, SessionView } from "./api-views.ts";
+import { formatTable } from "./table.ts";
+
+/** A command could not be carried out. Its message is for the operator. */
+export class CtlError extends Error {
+  override readonly name = "CtlError";
+}
+
+interface Context {
+  readonly base: string;
+  readonly json: boolean;
+  readonly print: (text: string) => void;
+}
+
+/** Where an HTTP API is. */
+export interface HttpAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+interface GatewayList {
+  readonly gateways: readonly GatewayView[];
+}
+
+interface SessionPage {
+  readonly sessions: readonly SessionView[];
+  readonly next: number | null;
+}
+
+/**
+ * The `ctl` command and its subcommands.
+ *
+ * @param print takes what is printed, line ends included
+ */
+export function ctlCommand(print: (text: string) => void): Command {
+  const ctl = new Command("ctl")
+    .description("drive a running manager over its HTTP API")
+    .option("--json", "print JSON instead of tables")
+    .addHelpText(
+      "after",
+      "\nWith --http HOST:PORT the manager is looked for elsewhere than at 127.0.0.1:7380.",
+    );
+  const run = (action: (context: Context, args: readonly string[], options: CtlOptions) => Promise<void>) => {
+    return (...given: unknown[]) => {
+      const command = given.pop() as Command;
+      const options = command.optsWithGlobals<CtlOptions>();
+      const base = baseUrl(options.http);
+      return action({ base, json: options.json === true, print }, command.args, options);
+    };
+  };
+  const add = (usage: string, description: string) => ctl.command(usage).description(description);
+
+  add("gateways", "the gateways and how they are").action(run(gateways));
+  add("sessions", "the clients' sessions")
+    .option("--gateway <id|name>", "only of this gateway")
+    .option("--limit <n>", "at most so many", wholeNumber)
+    .option("--after <n>", "behind this one: the 'next' of the page before", wholeNumber)
+    .action(run(sessions));
+  add("send <gateway> <session> <text>", "send text to one client")
+    .option("--base64", "the text is base64, for bytes that are not text")
+    .action(run(send));
+  add("broadcast <text>", "send text to every client")
+    .option("--gateway <id|name>", "only of this gateway")
+    .option("--base64", "the text is base64, for bytes that are not text")
+    .action(run(broadcast));
+  add("drop <gateway> <session>", "end one client's session; what was sent to it before still arrives")
+    .option("--discard", "reset it at once instead, and discard what is queued for it")
+    .option("--reason <text>", "for the gateway's log")
+    .action(run(drop));
+  add("shutdown <gateway>", "end a gateway in good order; it stays down")
+    .option("--drain-ms <ms>", "how long its sessions may go on", wholeNumber)
+    .option("--reason <text>", "for the gateway's log")
+    .action(run(shutdown));
+  add("watch", "print what happens, as it happens, until Ctrl-C").action(run(watch));
+  return ctl;
+}
+
+interface CtlOptions {
+  /** The program's own flag, which holds for its commands too. */
+  readonly http: HttpAddress;
+  readonly json?: boolean;
+  readonly gateway?: string;
+  readonly limit?: number;
+  readonly after?: number;
+  readonly base64?: boolean;
+  readonly discard?: boolean;
+  readonly reason?: string;
+  readonly drainMs?: number;
+}
+
+async function gateways(context: Context): Promise<void> {
+  const answer = await request<GatewayList>(context, "GET", "/api/gateways");
+  show(context, answer, () => {
+    const rows = answer.gateways.map((one) => [
+      String(one.id),
+      one.name,
+      one.draining ? `${one.health}, draining` : one.health,
+      `${one.sessions}/${one.capacity}`,
+      one.endpoints.map(({ transport, host, port }) => `${transport}://${host}:${port}`).join(" "),
+      one.vitals?.rttMs === undefined ? "-" : `${one.vitals.rttMs.toFixed(2)} ms`,
+      one.vitals?.rssBytes === undefined ? "-" : `${Math.round(one.vitals.rssBytes / 2 ** 20)} MiB`,
+      one.vitals?.loopP99Ms === undefined ? "-" : `${one.vitals.loopP99Ms.toFixed(1)} ms`,
+      String(one.pid),
+    ]);
+    return formatTable(
+      ["ID", "NAME", "HEALTH", "SESSIONS", "LISTENS", "RTT", "RSS", "LOOP P99", "PID"],
+      rows,
+    );
+  });
+}
+
+async function sessions(context: Context, _args: readonly string[], options: CtlOptions): Promise<void> {
+  const query = new URLSearchParams();
+  for (const key of ["gateway", "limit", "after"] as const) {
+    if (options[key] !== undefined) query.set(key, String(options[key]));
+  }
+  const answer = await request<SessionPage>(context, "GET", `/api/sessions?${query}`);
+  show(context, answer, () => {
+    const rows = answer.sessions.map((one) => [
+      String(one.gateway),
+      String(one.session),
+      `${one.addr}:${one.port}`,
+      one.listener,
+      one.joinedAt,
+    ]);
+    const more = answer.next === null ? "" : `more: --after ${answer.next}\n`;
+    return formatTable(["GATEWAY", "SESSION", "CLIENT", "LISTENER", "JOINED"], rows) + more;
+  });
+}
+
+async function send(
+  context: Context,
+  [gateway, session, text]: readonly string[],
+  options: CtlOptions,
+): Promise<void> {
+  const body = payloadOf(text, options);
+  const answer = await request<{ sent: number }>(
+    context,
+    "POST",
+    sessionPath(gateway, session, "send"),
+    body,
+  );
+  show(context, answer, () => `sent ${answer.sent} bytes\n`);
+}
+
+async function broadcast(context: Context, [text]: readonly string[], options: CtlOptions): Promise<void> {
+  const body = { ...payloadOf(text, options), gateway: options.gateway };
+  const answer = await request<{ gateways: number; sessions: number }>(
+    context,
+    "POST",
+    "/api/broadcast",
+    body,
+  );
+  show(context, answer, () => `sent to ${answer.sessions} sessions on ${answer.gateways} gateways\n`);
+}
+
+async function drop(
+  context: Context,
+  [gateway, session]: readonly string[],
+  options: CtlOptions,
+): Promise<void> {
+  const body = { discard: options.discard, reason: options.reason };
+  const answer = await request(context, "POST", sessionPath(gateway, session, "drop"), body);
+  show(context, answer, () => "dropped\n");
+}
+
+async function shutdown(context: Context, [gateway]: readonly string[], options: CtlOptions): Promise<void> {
+  const path = `/api/gateways/${encodeURIComponent(gateway ?? "")}/shutdown`;
+  const body = { reason: options.reason, drainMs: options.drainMs };
+  const answer = await request(context, "POST", path, body);
+  show(context, answer, () => "shutting down\n");
+}
+
+async function watch(context: Context): Promise<void> {
+  const response = await call(context, "/api/events");
+  if (response.body === null) return;
+  let text = "";
+  for await (const part of response.body.pipeThrough(new TextDecoderStream())) {
+    text += part;
+    const events = text.split("\n\n");
+    text = events.pop() ?? "";
+    for (const event of events) showEvent(context, event);
+  }
+  throw new CtlError("the manager has ended");
+}
+
+function showEvent({ json, print }: Context, block: string): void {
+  const [, event, data] = /^event: (.*)\ndata: (.*)$/.exec(block) ?? [];
+  if (event === undefined || data === undefined) return;
+  if (json) print(`${JSON.stringify({ event, ...JSON.parse(data) })}\n`);
+  else
+    print(
+      `${new Date().toISOString()}  ${event.padEnd(15)}  ${describe(event as keyof ApiEvents, JSON.parse(data))}\n`,
+    );
+}
+
+/** One event for people. */
+function describe<K extends keyof ApiEvents>(event: K, data: ApiEvents[K]): string {
+  const one = data as Partial<
+    GatewayView & SessionView & { end: ApiEvents["leave"]["end"]; text: string; base64: string }
+  >;
+  const { code, message } = data as Partial<ApiEvents["refused"]>;
+  switch (event) {
+    case "join":
+      return `${one.gateway}/${one.session} from ${one.addr}:${one.port} through ${one.listener}`;
+    case "leave":
+      return `${one.gateway}/${one.session} ${one.end?.reason} (by ${one.end?.by}) after ${one.end?.ms} ms`;
+    case "message":
+      return `${one.gateway}/${one.session} ${JSON.stringify(one.text ?? one.base64)}`;
+    case "refused":
+      return `${code}: ${message}`;
+    default:
+      return `${one.id} ${one.name}${code === undefined ? "" : ` ${code}: ${message}`}`;
+  }
+}
+
+function show({ json, print }: Context, answer: unknown, text: () => string): void {
+  print(json ? `${JSON.stringify(answer)}\n` : text());
+}
+
+function sessionPath(gateway: string | undefined, session: string | undefined, verb: string): string {
+  return `/api/sessions/${encodeURIComponent(gateway ?? "")}/${encodeURIComponent(session ?? "")}/${verb}`;
+}
+
+/** The payload of a command; a line of text ends with a line end, as a client in a terminal wants it. */
+function payloadOf(text: string | undefined, { base64 }: CtlOptions): { base64: string } | { text: string } {
+  return base64 === true ? { base64: text ?? "" } : { text: `${text ?? ""}\n` };
+}
+
+async function request<T>(context: Context, method: string, path: string, body?: unknown): Promise<T> {
+  const response = await call(context, path, {
+    method,
+    ...(body === undefined
+      ? {}
+      : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+  });
+  return (await response.json()) as T;
+}
+
+async function call({ base }: Context, path: string, init: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(base + path, init);
+  } catch (error) {
+    const cause = (error as Error).cause as NodeJS.ErrnoException | undefined;
+    throw new CtlError(
+      `no manager answers at ${base} (${cause?.code ?? (error as Error).message}); is it running?`,
+    );
+  }
+  if (response.ok) return response;
+  const { code, message } = (await response.json()) as { code: string; message: string };
+  throw new CtlError(`${message} (${code})`);
+}
+
+function baseUrl({ host, port }: HttpAddress): string {
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+function wholeNumber(value: string): number {
+  if (!/^\d+$/.test(value)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(value);
+}

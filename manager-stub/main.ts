@@ -1,0 +1,115 @@
+#!/usr/bin/env node
+/** The manager's process: its command line, signals and exit codes. */
+
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { destination, type Logger, pino } from "pino";
+import pretty from "pino-pretty";
+import { parseLinkUrl } from "../proto/link-url.ts";
+import { MAX_CAPACITY } from "../proto/session-id.ts";
+import { type BehaviourName, behaviourNames } from "./behaviours.ts";
+import { CtlError, ctlCommand } from "./ctl.ts";
+import { ListenError } from "./listen.ts";
+import { type ServeOptions, serve } from "./serve.ts";
+
+const EXIT_FAULT = 1;
+const EXIT_USAGE = 2;
+const EXIT_LISTEN = 3;
+
+interface Flags {
+  readonly listen: string;
+  readonly http: ServeOptions["http"];
+  readonly capacity: number;
+  readonly pingMs: number;
+  readonly behaviour: BehaviourName;
+  readonly logLevel: string;
+  readonly logFormat: "json" | "pretty";
+}
+
+const program = new Command("sidegate-manager")
+  .description("A reference manager for sidegate: it drives gateways and answers to an HTTP API.")
+  .option(
+    "--listen <url>",
+    "where gateways dial: unix:/path or tcp://host:port",
+    linkUrl,
+    "unix:run/manager.sock",
+  )
+  .addOption(
+    new Option("--http <host:port>", "where the HTTP API listens")
+      .argParser(hostAndPort)
+      .default({ host: "127.0.0.1", port: 7380 }, "127.0.0.1:7380"),
+  )
+  .option("--capacity <slots>", "how many sessions each gateway may hold", whole(1, MAX_CAPACITY), 10_000)
+  .option("--ping-ms <ms>", "the heartbeat's interval", whole(100, 600_000), 5000)
+  .addOption(
+    new Option("--behaviour <name>", "echo: each message back; chat: to everybody; silent: nothing")
+      .choices(behaviourNames)
+      .default("echo"),
+  )
+  .addOption(
+    new Option("--log-level <level>", "the least level that is logged")
+      .choices(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
+      .default("info"),
+  )
+  .addOption(
+    new Option("--log-format <format>", "for programs or for people")
+      .choices(["json", "pretty"])
+      .default("json"),
+  )
+  .action((flags: Flags) => run(flags))
+  .addCommand(ctlCommand((text) => process.stdout.write(text)))
+  .exitOverride();
+
+async function run(flags: Flags): Promise<void> {
+  const log = createLog(flags);
+  const { close } = await serve(flags, log);
+  let asked = false;
+  const end = () => {
+    if (asked) process.exit(EXIT_FAULT);
+    asked = true;
+    close().then(() => process.exit(0));
+  };
+  process.on("SIGINT", end);
+  process.on("SIGTERM", end);
+  process.send?.("ready");
+}
+
+function createLog({ logLevel, logFormat }: Flags): Logger {
+  const out = destination({ dest: 1, sync: true });
+  out.on("error", () => {});
+  const options = { name: "manager", level: logLevel, base: { name: "manager", pid: process.pid } };
+  if (logFormat === "json") return pino(options, out);
+  return pino(options, pretty({ destination: out, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" }));
+}
+
+function linkUrl(value: string): string {
+  try {
+    parseLinkUrl(value);
+    return value;
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+}
+
+function hostAndPort(value: string): ServeOptions["http"] {
+  const url = URL.canParse(`http://${value}`) ? new URL(`http://${value}`) : undefined;
+  const port = /:(\d+)$/.exec(value)?.[1];
+  if (url === undefined || port === undefined || Number(port) > 65_535) {
+    throw new InvalidArgumentError("It must be host:port.");
+  }
+  return { host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(port) };
+}
+
+function whole(min: number, max: number): (value: string) => number {
+  return (value) => {
+    const number = Number(value);
+    if (/^\d+$/.test(value) && number >= min && number <= max) return number;
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+  };
+}
+
+program.parseAsync().catch((error: unknown) => {
+  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE);
+  if (!(error instanceof CtlError || error instanceof ListenError)) throw error;
+  process.stderr.write(`sidegate-manager: ${error.message}\n`);
+  process.exit(error instanceof ListenError ? EXIT_LISTEN : EXIT_FAULT);
+});

@@ -1,0 +1,90 @@
+/** The stand-alone manager: a ManagerServer with a behaviour, its HTTP API, and a log. */
+
+import { once } from "node:events";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Logger } from "pino";
+import { type BehaviourName, behaviours } from "./behaviours.ts";
+import { createApi } from "./http-api.ts";
+import { ListenError } from "./listen.ts";
+import { ManagerServer } from "./manager-server.ts";
+
+export interface ServeOptions {
+  readonly listen: string;
+  readonly http: { readonly host: string; readonly port: number };
+  readonly capacity: number;
+  readonly pingMs: number;
+  readonly behaviour: BehaviourName;
+}
+
+export interface RunningManager {
+  readonly manager: ManagerServer;
+  /** Where gateways dial. */
+  readonly link: string;
+  /** Where the HTTP API is. */
+  readonly http: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a manager.
+ *
+ * @throws ListenError when an address is taken or can't be bound
+ */
+export async function serve(options: ServeOptions, log: Logger): Promise<RunningManager> {
+  const { listen, capacity, pingMs, behaviour } = options;
+  const manager = new ManagerServer({ listen, capacity, pingMs });
+  behaviours[behaviour](manager);
+  logEvents(manager, log);
+  const api = createApi(manager);
+  const link = await manager.listen();
+  try {
+    const http = await listenHttp(api, options.http);
+    log.info({ link, http, behaviour, capacity }, "the manager listens");
+    return { manager, link, http, close: () => close(manager, api) };
+  } catch (error) {
+    await manager.close();
+    throw error;
+  }
+}
+
+async function listenHttp(api: Server, { host, port }: ServeOptions["http"]): Promise<string> {
+  try {
+    api.listen(port, host);
+    await once(api, "listening");
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const hint =
+      code === "EADDRINUSE" ? "another process listens there; choose another with --http" : message;
+    throw new ListenError(`cannot serve the HTTP API on ${host}:${port}: ${hint}`, { cause: error });
+  }
+  const bound = api.address() as AddressInfo;
+  return `http://${bound.family === "IPv6" ? `[${bound.address}]` : bound.address}:${bound.port}`;
+}
+
+async function close(manager: ManagerServer, api: Server): Promise<void> {
+  const closed = once(api, "close");
+  api.close();
+  api.closeAllConnections();
+  await Promise.all([manager.close(), closed]);
+}
+
+function logEvents(manager: ManagerServer, log: Logger): void {
+  manager.on("gatewayUp", ({ id, name, endpoints }) =>
+    log.info({ id, gateway: name, endpoints }, "gateway up"),
+  );
+  manager.on("gatewaySuspect", ({ id, name }) =>
+    log.warn({ id, name }, "gateway suspect: it missed a heartbeat"),
+  );
+  manager.on("gatewayDraining", ({ id, name }) => log.info({ id, gateway: name }, "gateway draining"));
+  manager.on("gatewayDown", ({ id, name }, code, message) =>
+    log.warn({ id, gateway: name, code }, `gateway down: ${message}`),
+  );
+  manager.on("refused", (code, message) =>
+    log.warn({ code }, `a connection ended before it registered: ${message}`),
+  );
+  manager.on("join", ({ gateway, id, addr }) => log.debug({ gateway, session: id, addr }, "join"));
+  manager.on("leave", ({ gateway, id }, { by, reason }) =>
+    log.debug({ gateway, session: id, by, reason }, "leave"),
+  );
+}

@@ -1,0 +1,54 @@
+/** A clock whose hands a test turns. */
+
+import type { Cancel, Clock } from "../../gateway/clock.ts";
+
+interface Timer {
+  at: number;
+  readonly everyMs: number | undefined;
+  readonly run: () => void;
+}
+
+export class FakeClock implements Clock {
+  #now = 0;
+  readonly #timers = new Set<Timer>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  wall(): number {
+    return 1_767_225_600_000 + this.#now;
+  }
+
+  after(ms: number, run: () => void): Cancel {
+    return this.#add({ at: this.#now + ms, everyMs: undefined, run });
+  }
+
+  every(ms: number, run: () => void): Cancel {
+    return this.#add({ at: this.#now + ms, everyMs: ms, run });
+  }
+
+  /** How many timers are set. */
+  get timerCount(): number {
+    return this.#timers.size;
+  }
+
+  /** Moves time on, running what falls due, in order. */
+  advance(ms: number): void {
+    const end = this.#now + ms;
+    for (;;) {
+      const [next] = [...this.#timers].filter((timer) => timer.at <= end).sort((a, b) => a.at - b.at);
+      if (next === undefined) break;
+      this.#now = Math.max(this.#now, next.at);
+      if (next.everyMs === undefined) this.#timers.delete(next);
+      else next.at += next.everyMs;
+      next.run();
+    }
+    this.#now = end;
+  }
+
+  #add(timer: Timer): Cancel {
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+}
