@@ -14,7 +14,7 @@ export class TestClient {
 
   constructor(port: number, host = "127.0.0.1") {
     this.socket = connect({ port, host, allowHalfOpen: true });
-    this.socket.on("data", (part) => this.#parts.push(part));
+    this.socket.on("data", (part: Buffer) => this.#parts.push(part));
     this.socket.on("end", () => {
       this.ended = true;
     });
