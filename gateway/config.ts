@@ -169,6 +169,12 @@ export const settings = {
     "ms",
     "how long the manager has to acknowledge the sessions that a stop has ended",
   ),
+  shutdownExitCode: setting(
+    whole(0, 255),
+    0,
+    "code",
+    "the exit code after a manager's Shutdown, for process managers that take a kill for an exit with 0",
+  ),
 } as const;
 
 export type SettingName = keyof typeof settings;

@@ -13,10 +13,9 @@ export const ExitCode = {
   rejected: 4,
 } as const;
 
-export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
-
 /** An exit code, and for a bad one the line that explains it. */
 export interface Ending {
-  readonly code: ExitCode;
+  /** An `ExitCode`, or what `shutdownExitCode` says. */
+  readonly code: number;
   readonly message?: string;
 }

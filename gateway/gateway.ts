@@ -65,7 +65,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         log.debug({ session, reason }, "dropped and discarded by the manager");
         sessions.dropDiscard(session);
       },
-      shutdown: ({ reason, drainMs }) => lifecycle.drain(reason ?? "the manager's Shutdown", drainMs),
+      shutdown({ reason = "the manager's Shutdown", drainMs }) {
+        lifecycle.drain(reason, drainMs, config.shutdownExitCode);
+      },
       registered: (registered) => lifecycle.registered(registered),
       readDone: () => sessions.flush(),
       congested: (congested) => sessions.setPaused(congested),

@@ -79,12 +79,13 @@ export class Lifecycle {
    * them and of the link. A second call changes nothing.
    *
    * @param drainMs overrides the configured time
+   * @param code the exit code that it ends with
    */
-  drain(reason: string, drainMs = this.#options.limits.drainMs): void {
+  drain(reason: string, drainMs = this.#options.limits.drainMs, code: number = ExitCode.ok): void {
     if (this.#draining) return;
     this.#draining = true;
     this.#options.log.info({ reason, drainMs, sessions: this.#options.sessions.liveCount }, "draining");
-    this.#step(() => this.#drain(reason, drainMs));
+    this.#step(() => this.#drain(reason, drainMs, code));
   }
 
   /** Whether a drain has begun. */
@@ -128,7 +129,7 @@ export class Lifecycle {
     });
   }
 
-  async #drain(reason: string, drainMs: number): Promise<void> {
+  async #drain(reason: string, drainMs: number, code: number): Promise<void> {
     const { link, sessions, limits, log } = this.#options;
     this.#cancelRedial();
     await this.#closeListeners();
@@ -141,7 +142,7 @@ export class Lifecycle {
     await sessions.waitUntil(allGone, limits.shutdownAckMs);
     sessions.cutAll("shutdown");
     await sessions.waitUntil(() => sessions.connectedCount === 0, limits.shutdownAckMs);
-    await this.#stop({ code: ExitCode.ok });
+    await this.#stop({ code });
   }
 
   async #closeListeners(): Promise<void> {

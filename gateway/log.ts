@@ -18,5 +18,8 @@ export function createLog({ name, logLevel, logFormat }: LogOptions): Logger {
   out.on("error", () => {});
   const options = { name, level: logLevel, base: { name, pid: process.pid } };
   if (logFormat === "json") return pino(options, out);
-  return pino(options, pretty({ destination: out, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" }));
+  return pino(
+    options,
+    pretty({ destination: out, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l", singleLine: true }),
+  );
 }

@@ -28,6 +28,7 @@ async function main(): Promise<number> {
       gateway.drain(signal);
     });
   }
+  process.on("disconnect", () => gateway.drain("the process manager is gone"));
   const { code, message } = await gateway.ended;
   if (message !== undefined) log.fatal({ exitCode: code }, message);
   else log.info("ended");

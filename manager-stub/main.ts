@@ -70,6 +70,7 @@ async function run(flags: Flags): Promise<void> {
   };
   process.on("SIGINT", end);
   process.on("SIGTERM", end);
+  process.on("disconnect", end);
   process.send?.("ready");
 }
 
@@ -78,7 +79,10 @@ function createLog({ logLevel, logFormat }: Flags): Logger {
   out.on("error", () => {});
   const options = { name: "manager", level: logLevel, base: { name: "manager", pid: process.pid } };
   if (logFormat === "json") return pino(options, out);
-  return pino(options, pretty({ destination: out, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" }));
+  return pino(
+    options,
+    pretty({ destination: out, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l", singleLine: true }),
+  );
 }
 
 function linkUrl(value: string): string {

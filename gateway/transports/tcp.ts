@@ -10,10 +10,18 @@ import { SocketConnection } from "./socket-connection.ts";
 /** After this long without a word the kernel asks an idle client whether it is still there. */
 const KEEP_ALIVE_MS = 60_000;
 
+/** A listener closes after this many turns of the event loop in a row in which nobody arrived. */
+const QUIET_TURNS = 3;
+
+/** A listener to which somebody arrives at every turn closes all the same after this many. */
+const MAX_TURNS = 1000;
+
 export class TcpListener implements Listener {
   readonly #address: ListenAddress;
   readonly #server: Server;
   #port: number;
+  /** Connections accepted so far. */
+  #accepted = 0;
 
   /**
    * @param address where to listen
@@ -36,7 +44,10 @@ export class TcpListener implements Listener {
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_MS,
     });
-    this.#server.on("connection", (socket) => accept(new SocketConnection(socket, readPath), this));
+    this.#server.on("connection", (socket) => {
+      this.#accepted++;
+      accept(new SocketConnection(socket, readPath), this);
+    });
     this.#server.on("error", failed);
   }
 
@@ -61,12 +72,30 @@ export class TcpListener implements Listener {
 
   close(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    // The check phase comes right after the poll phase, in which every waiting connection was accepted.
-    setImmediate(() => {
-      this.#server.close();
-      resolve();
-    });
+    this.#closeWhenQuiet(resolve);
     return promise;
+  }
+
+  /**
+   * Closes right behind turns of the event loop in which nobody arrived: what waits in the kernel's queue at
+   * that moment is reset, unless the kernel is told to migrate it (docs/operations.md, "Reloading").
+   */
+  #closeWhenQuiet(closed: () => void): void {
+    let seen = this.#accepted;
+    let quiet = 0;
+    let turns = 0;
+    const turn = () => {
+      quiet = this.#accepted === seen ? quiet + 1 : 0;
+      seen = this.#accepted;
+      turns++;
+      if (quiet < QUIET_TURNS && turns < MAX_TURNS) {
+        setImmediate(turn);
+        return;
+      }
+      this.#server.close();
+      closed();
+    };
+    setImmediate(turn);
   }
 }
 
