@@ -1,0 +1,314 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { newCounters } from "../../gateway/metrics/counters.ts";
+import { Sessions } from "../../gateway/slots/sessions.ts";
+import type { Slot } from "../../gateway/slots/slot.ts";
+import { FakeClock } from "../helpers/fake-clock.ts";
+import { FakeConnection } from "../helpers/fake-connection.ts";
+
+const LIMITS = { clientBufferBytes: 100, halfCloseMs: 500, flushTimeoutMs: 400, ackTimeoutMs: 900 };
+const FROM = { transport: "tcp", name: "game" };
+
+/** Sessions with a clock of their own, and what their router was told. */
+function setUp({ capacity = 2 } = {}) {
+  const told: string[] = [];
+  const clock = new FakeClock();
+  const counters = newCounters();
+  const describeEnd = ({ cause, session }: Slot) => `end ${session} ${cause?.by} ${cause?.reason}`;
+  const router = {
+    joined: (slot: Slot) => told.push(`join ${slot.session}`),
+    message: (slot: Slot, bytes: Buffer, start: number, end: number) =>
+      told.push(`message ${slot.session} ${bytes.toString("utf8", start, end)}`),
+    disconnected: (slot: Slot) => told.push(describeEnd(slot)),
+  };
+  const sessions = new Sessions({ router, limits: LIMITS, counters, clock });
+  sessions.table.resize(capacity);
+  sessions.accepting = true;
+  const join = () => {
+    const client = new FakeConnection();
+    sessions.accept(client, FROM);
+    const slot = sessions.table.slots.find((one) => one.connection === client);
+    return { client, id: slot?.session ?? 0, slot };
+  };
+  const delivered = (client: FakeConnection) => Buffer.concat(client.delivered).toString();
+  return { sessions, clock, counters, told, join, delivered };
+}
+
+describe("a client that leaves", () => {
+  test("is told once its connection is gone, and holds its slot until the manager acknowledges", () => {
+    const { sessions, told, join } = setUp();
+    const { client, id } = join();
+    client.goes();
+    assert.deepEqual(told, [`join ${id}`, `end ${id} client client-closed`]);
+    assert.equal(sessions.slotCounts().stopping, 1);
+    sessions.drop(id);
+    assert.equal(sessions.table.usedCount, 0);
+    assert.equal(told.length, 2);
+  });
+
+  test("may be acknowledged by a discarding drop", () => {
+    const { sessions, join } = setUp();
+    const { client, id } = join();
+    client.goes();
+    sessions.dropDiscard(id);
+    assert.equal(sessions.table.usedCount, 0);
+  });
+
+  test("frees the slot, counted, when the acknowledgement never comes", () => {
+    const { sessions, clock, counters, join } = setUp();
+    join().client.goes();
+    clock.advance(LIMITS.ackTimeoutMs - 1);
+    assert.equal(sessions.table.usedCount, 1);
+    clock.advance(60);
+    assert.equal(sessions.table.usedCount, 0);
+    assert.equal(counters.unacknowledged, 1);
+  });
+
+  test("by a reset is told as such", () => {
+    const { told, join } = setUp();
+    const { client, id } = join();
+    client.goes("ECONNRESET");
+    assert.equal(told.at(-1), `end ${id} client client-reset`);
+  });
+
+  test("by another failure is told as an error", () => {
+    const { told, join } = setUp();
+    const { client, id } = join();
+    client.goes("ETIMEDOUT");
+    assert.equal(told.at(-1), `end ${id} client error`);
+  });
+});
+
+describe("a client that shuts down its sending side", () => {
+  test("is still sent to, then ends as client-closed", () => {
+    const { sessions, clock, told, join, delivered } = setUp();
+    const { client, id } = join();
+    client.halfCloses();
+    clock.advance(LIMITS.halfCloseMs - 1);
+    sessions.send(id, Buffer.from("answer"));
+    sessions.flush();
+    assert.equal(delivered(client), "answer");
+    assert.equal(client.finishing, false);
+    clock.advance(60);
+    assert.equal(client.finishing, true);
+    client.goes();
+    assert.equal(told.at(-1), `end ${id} client client-closed`);
+  });
+
+  test("keeps that cause when the manager drops it meanwhile, and owes no acknowledgement", () => {
+    const { sessions, told, join } = setUp();
+    const { client, id } = join();
+    client.halfCloses();
+    sessions.drop(id);
+    client.goes();
+    assert.equal(told.at(-1), `end ${id} client client-closed`);
+    assert.equal(sessions.table.usedCount, 0);
+  });
+});
+
+describe("a drop", () => {
+  test("sends what was sent before in the same turn, then finishes", () => {
+    const { sessions, told, join, delivered } = setUp();
+    const { client, id } = join();
+    sessions.send(id, Buffer.from("good"));
+    sessions.send(id, Buffer.from("bye"));
+    sessions.drop(id);
+    assert.equal(delivered(client), "goodbye");
+    assert.equal(client.finishing, true);
+    client.goes();
+    assert.equal(told.at(-1), `end ${id} manager dropped`);
+    assert.equal(sessions.table.usedCount, 0);
+  });
+
+  test("lets nothing more through, either way", () => {
+    const { sessions, counters, told, join, delivered } = setUp();
+    const { client, id } = join();
+    sessions.drop(id);
+    sessions.send(id, Buffer.from("late"));
+    sessions.sendAll(Buffer.from("late"));
+    sessions.flush();
+    client.says("late");
+    assert.equal(delivered(client), "");
+    assert.equal(counters.staleFrames, 1);
+    assert.deepEqual(told, [`join ${id}`]);
+  });
+
+  test("cuts a client that does not take what is queued", () => {
+    const { sessions, clock, told, join } = setUp();
+    const { client, id } = join();
+    client.unstick(true);
+    sessions.send(id, Buffer.from("unread"));
+    sessions.drop(id);
+    clock.advance(LIMITS.flushTimeoutMs + 60);
+    assert.equal(client.ending, "reset");
+    client.goes();
+    assert.equal(told.at(-1), `end ${id} manager dropped`);
+  });
+
+  test("that crosses the gateway's own end is the acknowledgement", () => {
+    const { sessions, told, join } = setUp();
+    const { client, id } = join();
+    sessions.endAll("shutdown");
+    sessions.drop(id);
+    client.goes();
+    assert.equal(told.at(-1), `end ${id} gateway shutdown`);
+    assert.equal(sessions.table.usedCount, 0);
+  });
+
+  test("that discards resets at once, also while another is flushing", () => {
+    const { sessions, told, join } = setUp();
+    const { client, id, slot } = join();
+    client.unstick(true);
+    sessions.send(id, Buffer.from("unread"));
+    sessions.drop(id);
+    assert.equal(client.ending, undefined);
+    sessions.dropDiscard(id);
+    assert.equal(client.ending, "reset");
+    client.goes();
+    assert.equal(told.at(-1), `end ${id} manager dropped`);
+    assert.equal(slot?.phase, "freed");
+  });
+
+  test("that discards does not send what was held in the same turn, and counts it", () => {
+    const { sessions, counters, join, delivered } = setUp();
+    const { client, id } = join();
+    sessions.send(id, Buffer.from("held"));
+    sessions.dropDiscard(id);
+    sessions.flush();
+    client.goes();
+    assert.equal(delivered(client), "");
+    assert.equal(counters.unsentBytes, 4);
+  });
+
+  test("for an id that is stale or invented is counted and nothing else", () => {
+    const { sessions, counters, join } = setUp();
+    const { client, id } = join();
+    client.goes();
+    sessions.drop(id);
+    const next = join();
+    sessions.drop(id);
+    sessions.dropDiscard(0);
+    assert.equal(counters.staleFrames, 2);
+    assert.equal(next.client.finishing, false);
+  });
+});
+
+describe("what goes to a client", () => {
+  test("is one write for all that was sent in a turn", () => {
+    const { sessions, join } = setUp();
+    const { client, id } = join();
+    for (const part of ["a", "b", "c"]) sessions.send(id, Buffer.from(part));
+    sessions.sendAll(Buffer.from("d"));
+    sessions.flush();
+    assert.deepEqual(client.delivered.map(String), ["abcd"]);
+  });
+
+  test("over the limit closes it as a slow consumer, and nobody else", () => {
+    const { sessions, counters, told, join, delivered } = setUp();
+    const slow = join();
+    const quick = join();
+    slow.client.unstick(true);
+    for (let sent = 0; sent <= LIMITS.clientBufferBytes; sent += 10) {
+      sessions.sendAll(Buffer.alloc(10, "x"));
+      sessions.flush();
+    }
+    assert.equal(slow.client.ending, "reset");
+    assert.equal(quick.client.ending, undefined);
+    assert.equal(delivered(quick.client).length, 110);
+    slow.client.goes();
+    assert.equal(told.at(-1), `end ${slow.id} gateway slow-consumer`);
+    assert.equal(counters.slowConsumers, 1);
+    assert.equal(counters.unsentBytes, 110);
+    assert.equal(sessions.slotCounts().stopping, 1, "its end awaits the acknowledgement");
+  });
+});
+
+describe("a client that finds no place", () => {
+  test("is refused politely and counted, and the next ones are closed at once", () => {
+    const { clock, counters, told, join } = setUp({ capacity: 1 });
+    join();
+    const polite = join().client;
+    const abrupt = join().client;
+    assert.equal(counters.refused, 2);
+    assert.deepEqual([polite.finishing, polite.ending], [true, undefined]);
+    assert.equal(abrupt.ending, "close");
+    clock.advance(1000);
+    assert.equal(polite.ending, "close");
+    assert.equal(told.length, 1);
+  });
+
+  test("leaves the spare place to the next when it has gone", () => {
+    const { join } = setUp({ capacity: 1 });
+    join();
+    join().client.goes();
+    const next = join().client;
+    assert.deepEqual([next.finishing, next.ending], [true, undefined]);
+  });
+
+  test("is refused while there is no manager", () => {
+    const { sessions, counters, join } = setUp();
+    sessions.accepting = false;
+    join();
+    assert.equal(counters.refused, 1);
+    assert.equal(sessions.table.usedCount, 0);
+  });
+});
+
+describe("backpressure from the link", () => {
+  test("pauses who is in, and who comes, until it is lifted", () => {
+    const { sessions, told, join } = setUp();
+    const first = join().client;
+    sessions.setPaused(true);
+    const second = join().client;
+    assert.deepEqual([first.paused, second.paused], [true, true]);
+    first.says("unread");
+    assert.equal(told.length, 2);
+    sessions.setPaused(false);
+    assert.deepEqual([first.paused, second.paused], [false, false]);
+  });
+
+  test("does not keep a dropped client from being read to its end", () => {
+    const { sessions, join } = setUp();
+    const { client, id } = join();
+    sessions.setPaused(true);
+    sessions.drop(id);
+    assert.equal(client.paused, false);
+  });
+});
+
+describe("a lost manager", () => {
+  test("closes everybody, tells nobody, and frees every slot once the connections are gone", () => {
+    const { sessions, told, join } = setUp({ capacity: 4 });
+    const [inUse, dropped, left] = [join(), join(), join()];
+    sessions.drop(dropped.id);
+    left.client.goes();
+    told.length = 0;
+    sessions.detachAll("manager-lost");
+    assert.equal(inUse.client.ending, "close");
+    assert.equal(dropped.client.ending, "close");
+    inUse.client.goes();
+    dropped.client.goes();
+    assert.deepEqual(told, []);
+    assert.equal(sessions.table.usedCount, 0);
+  });
+});
+
+describe("waiting for the sessions", () => {
+  test("ends when the condition is met", async () => {
+    const { sessions, clock, join } = setUp();
+    const { client, id } = join();
+    const empty = sessions.waitUntil(() => sessions.table.usedCount === 0, 1000);
+    client.goes();
+    sessions.drop(id);
+    assert.equal(await empty, true);
+    assert.equal(clock.timerCount, 1, "only the sweeper's timer is left");
+  });
+
+  test("ends when the time is up", async () => {
+    const { sessions, clock, join } = setUp();
+    join();
+    const empty = sessions.waitUntil(() => sessions.table.usedCount === 0, 1000);
+    clock.advance(1000);
+    assert.equal(await empty, false);
+  });
+});
