@@ -19,6 +19,7 @@ const MAX_TURNS = 1000;
 export class TcpListener implements Listener {
   readonly #address: ListenAddress;
   readonly #server: Server;
+  readonly #failed: (error: Error) => void;
   #port: number;
   /** Connections accepted so far. */
   #accepted = 0;
@@ -48,7 +49,7 @@ export class TcpListener implements Listener {
       this.#accepted++;
       accept(new SocketConnection(socket, readPath), this);
     });
-    this.#server.on("error", failed);
+    this.#failed = failed;
   }
 
   get endpoint(): Endpoint {
@@ -64,6 +65,7 @@ export class TcpListener implements Listener {
     server.once("error", refused);
     server.listen({ host, port, backlog, reusePort }, () => {
       server.off("error", refused);
+      server.on("error", this.#failed);
       this.#port = (server.address() as AddressInfo).port;
       resolve();
     });
