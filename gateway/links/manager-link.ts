@@ -104,6 +104,11 @@ export class ManagerLink implements FromManagerHandler {
     return this.#rttMs;
   }
 
+  /** Bytes that wait to be sent to the manager. */
+  get queuedBytes(): number {
+    return this.#stream?.queuedBytes ?? 0;
+  }
+
   /** Milliseconds to wait before the next `dial`. */
   nextDelay(): number {
     return this.#backoff.next();
