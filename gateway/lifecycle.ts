@@ -141,7 +141,7 @@ export class Lifecycle {
     sessions.endAll("shutdown");
     await sessions.waitUntil(allGone, limits.shutdownAckMs);
     sessions.cutAll("shutdown");
-    await sessions.waitUntil(() => sessions.connectedCount === 0, limits.shutdownAckMs);
+    await sessions.waitUntil(allGone, limits.shutdownAckMs);
     await this.#stop({ code });
   }
 

@@ -39,7 +39,7 @@ export interface FramedStreamEvents {
    * @returns whether the memory of their payloads may be used again
    */
   readDone(): boolean;
-  /** The stream took less than it was given (true), or has taken all of it since (false). */
+  /** More than `congestedBytes` wait to be sent (true), or all of them have been taken since (false). */
   congested(congested: boolean): void;
   /** The stream is gone, by its own or because of `error`. Called once, last. */
   closed(error: Error | undefined): void;
@@ -59,6 +59,8 @@ export class FramedStream {
   /** Chunks that the stream was given and may still be reading. */
   #written: Buffer[] = [];
   #flushScheduled = false;
+  /** The batch is to be written as soon as the write under way is through. */
+  #writeNext = false;
   #congested = false;
   #closed = false;
   #error: Error | undefined;
@@ -70,16 +72,15 @@ export class FramedStream {
     this.#reader = new FrameReader(bounds, MIN_MAX_FRAME, events.frame);
     this.#stream = open((bytes, length) => this.#read(bytes, length));
     this.#stream.on("connect", () => this.#events.connected());
-    this.#stream.on("drain", () => this.#drained());
     this.#stream.on("error", (error) => {
       this.#error ??= error;
     });
     this.#stream.on("close", () => this.#ended());
   }
 
-  /** Bytes that were given to the stream and that it has not sent. */
+  /** Bytes that are to be sent and that the stream has not taken. */
   get queuedBytes(): number {
-    return this.#stream.writableLength;
+    return this.#stream.writableLength + this.batch.byteLength;
   }
 
   /** The largest frame accepted from now on, in bytes of data. */
@@ -100,21 +101,23 @@ export class FramedStream {
     }
   }
 
-  /** Writes what was appended to the batch. */
+  /**
+   * Writes what was appended to the batch. While a write is under way it waits for that one in the batch,
+   * where many turns fill one chunk; given to the stream, each turn would pin a chunk of its own.
+   */
   flush(): void {
-    if (this.#closed || this.batch.byteLength === 0) return;
-    const chunks = this.batch.take();
-    this.#stream.cork();
-    for (const chunk of chunks) this.#stream.write(chunk);
-    this.#stream.uncork();
-    this.#written.push(...chunks);
-    if (this.#stream.writableLength === 0) this.#recycle();
-    else if (this.#stream.writableLength > this.#congestedBytes) this.#setCongested(true);
+    if (!this.#stream.writable) {
+      this.batch.clear();
+      return;
+    }
+    if (this.#stream.writableLength === 0) this.#write();
+    else this.#writeNext = true;
+    if (this.queuedBytes > this.#congestedBytes) this.#setCongested(true);
   }
 
-  /** Sends what was appended, then ends the stream. */
+  /** Sends what was appended, then ends the stream; what is appended later is not sent. */
   finish(): void {
-    this.flush();
+    if (this.#stream.writable) this.#write();
     this.#stream.end(() => this.#stream.destroy());
   }
 
@@ -136,15 +139,28 @@ export class FramedStream {
     return this.#events.readDone();
   }
 
-  #drained(): void {
-    this.#recycle();
-    this.#setCongested(false);
+  #write(): void {
+    const chunks = this.batch.take();
+    if (chunks.length === 0) return;
+    this.#written.push(...chunks);
+    const last = chunks.at(-1);
+    this.#stream.cork();
+    for (const chunk of chunks) this.#stream.write(chunk, chunk === last ? this.#taken : undefined);
+    this.#stream.uncork();
+    this.#taken();
   }
 
-  #recycle(): void {
+  /** Goes on once the stream has taken everything that it was given, which may be at once. */
+  readonly #taken = (error?: Error | null): void => {
+    if (error || this.#stream.destroyed || this.#stream.writableLength > 0) return;
     this.batch.recycle(this.#written);
     this.#written = [];
-  }
+    if (this.#writeNext) {
+      this.#writeNext = false;
+      this.flush();
+    }
+    if (this.#stream.writableLength === 0) this.#setCongested(false);
+  };
 
   #setCongested(congested: boolean): void {
     if (congested === this.#congested) return;

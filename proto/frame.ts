@@ -121,6 +121,9 @@ export function checkHeader(
   if (bound === undefined) {
     throw new ProtocolError("unknown-type", `frame type ${type} is not one that this side may be sent`);
   }
+  if (bound.min === bound.max && length !== bound.min) {
+    throw new ProtocolError("bad-length", `${bound.name} of ${length} bytes must have ${bound.min}`);
+  }
   if (length > maxFrame || length > bound.max) {
     const limit = Math.min(maxFrame, bound.max);
     throw new ProtocolError(

@@ -20,7 +20,7 @@ const UNIX_PREFIX = "unix:";
 export function parseLinkUrl(url: string): LinkAddress {
   if (url.startsWith(UNIX_PREFIX)) return { kind: "unix", path: unixPath(url) };
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (parsed?.protocol === "tcp:" && parsed.hostname !== "" && parsed.port !== "") {
+  if (parsed?.protocol === "tcp:" && parsed.hostname !== "" && parsed.port !== "" && isBare(parsed)) {
     return { kind: "tcp", host: bareHost(parsed.hostname), port: Number(parsed.port) };
   }
   throw new Error(`'${url}' is not a link address; use unix:/path or tcp://host:port`);
@@ -31,6 +31,11 @@ export function formatLinkUrl(address: LinkAddress): string {
   if (address.kind === "unix") return `${UNIX_PREFIX}${address.path}`;
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
   return `tcp://${host}:${address.port}`;
+}
+
+/** Whether a URL has nothing behind its host and port, nor a user before them. */
+function isBare({ host, href }: URL): boolean {
+  return href === `tcp://${host}` || href === `tcp://${host}/`;
 }
 
 /** A host without the brackets that a URL puts around IPv6. */

@@ -7,7 +7,7 @@
 import { randomBytes } from "node:crypto";
 import { FramedStream, type OpenStream } from "../../link/framed-stream.ts";
 import type * as body from "../../proto/bodies.ts";
-import { fromManagerBounds, PROTOCOL_VERSION } from "../../proto/frame.ts";
+import { fromManagerBounds, PROTOCOL_VERSION, SESSION_BYTES } from "../../proto/frame.ts";
 import { toManager } from "../../proto/from-gateway.ts";
 import { type FromManagerHandler, readFromManager } from "../../proto/from-manager.ts";
 import { ProtocolError } from "../../proto/protocol-error.ts";
@@ -75,6 +75,8 @@ export class ManagerLink implements FromManagerHandler {
   #stream: FramedStream | undefined;
   #loss: Pick<LinkLoss, "code" | "message" | "final"> | undefined;
   #cancelTimer: Cancel = () => {};
+  /** The longest payload of a `Msg` that the manager accepts. */
+  #maxPayload = 0;
   #pingMs = 0;
   #upSince = 0;
   #lastHeardAt = 0;
@@ -147,11 +149,13 @@ export class ManagerLink implements FromManagerHandler {
     this.#send((stream) => toManager.disconnected(stream.batch, session, end));
   }
 
-  /** The payload, `bytes[start..end)`, is copied. */
+  /** The payload, `bytes[start..end)`, is copied. One that the manager's `maxFrame` does not hold is cut. */
   clientMessage(session: number, bytes: Buffer, start: number, end: number): void {
     const stream = this.#stream;
     if (stream === undefined) return;
-    toManager.message(stream.batch, session, bytes, start, end);
+    for (let from = start; from < end; from += this.#maxPayload) {
+      toManager.message(stream.batch, session, bytes, from, Math.min(end, from + this.#maxPayload));
+    }
     stream.scheduleFlush();
   }
 
@@ -189,6 +193,7 @@ export class ManagerLink implements FromManagerHandler {
     this.#cancelTimer();
     this.#state = "up";
     this.#upSince = clock.now();
+    this.#maxPayload = registered.maxFrame - SESSION_BYTES;
     if (this.#stream !== undefined) this.#stream.maxFrame = limits.maxFrame;
     this.#startHeartbeat(registered.pingMs);
     handler.registered(registered);
@@ -272,11 +277,20 @@ export class ManagerLink implements FromManagerHandler {
       this.#lastHeardAt = now;
     }
     if (now - this.#lastHeardAt >= DEAD_AFTER_INTERVALS * this.#pingMs) {
-      this.#fail("link-dead", `nothing was heard for ${DEAD_AFTER_INTERVALS} × ${this.#pingMs} ms`);
+      this.#failIfStillSilent(received);
       return;
     }
     this.#checks++;
     if (this.#checks % CHECKS_PER_INTERVAL === 0) this.#ping(now);
+  }
+
+  /** What arrived while this process itself stood still is read first: a pause is not the manager's silence. */
+  #failIfStillSilent(receivedBefore: number): void {
+    const stream = this.#stream;
+    setImmediate(() => {
+      if (stream === undefined || stream !== this.#stream || stream.receivedBytes !== receivedBefore) return;
+      this.#fail("link-dead", `nothing was heard for ${DEAD_AFTER_INTERVALS} × ${this.#pingMs} ms`);
+    });
   }
 
   #ping(now: number): void {

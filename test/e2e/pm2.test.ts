@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { TestClient } from "../helpers/client.ts";
+import { freePort, Pm2Ecosystem } from "../helpers/pm2.ts";
+
+test("under pm2", async (t) => {
+  const ecosystem = new Pm2Ecosystem(await freePort(), await freePort());
+  t.after(() => ecosystem.stop());
+  await ecosystem.start();
+
+  async function echoes(): Promise<void> {
+    const client = await TestClient.connect(ecosystem.clientPort);
+    client.send("hello");
+    await client.expect("hello");
+    client.socket.resetAndDestroy();
+  }
+
+  await t.test("a manager and two gateways that share the client port come up", async () => {
+    await ecosystem.untilUp("gateway-1", "gateway-2");
+    await echoes();
+  });
+
+  await t.test("a gateway that is killed comes back", async () => {
+    const before = (await ecosystem.gateways()).find(({ name }) => name === "gateway-1");
+    assert.ok(before !== undefined);
+    process.kill(before.pid, "SIGKILL");
+    await ecosystem.untilUp("gateway-2");
+    const up = await ecosystem.untilUp("gateway-1", "gateway-2");
+    assert.notEqual(up.get("gateway-1")?.pid, before.pid);
+    assert.notEqual(up.get("gateway-1")?.id, before.id);
+    await echoes();
+  });
+
+  await t.test("a manager that is killed comes back, and the same gateways find it again", async () => {
+    const pids = async () =>
+      [...(await ecosystem.untilUp("gateway-1", "gateway-2")).values()].map(({ pid }) => pid);
+    const before = await pids();
+    process.kill((await ecosystem.process("manager")).pid, "SIGKILL");
+    await ecosystem.untilUp();
+    assert.deepEqual((await pids()).toSorted(), before.toSorted());
+    await echoes();
+  });
+
+  await t.test("a gateway that the manager shut down stays down, while the other is reloaded", async () => {
+    const restarts = (await ecosystem.process("gateway-2")).pm2_env.restart_time;
+    await ecosystem.shutdown("gateway-2");
+    const before = (await ecosystem.untilUp("gateway-1")).get("gateway-1");
+    await ecosystem.pm2("reload", "gateway-1");
+    const after = (await ecosystem.untilUp("gateway-1")).get("gateway-1");
+    assert.notEqual(after?.pid, before?.pid);
+    const down = await ecosystem.process("gateway-2");
+    assert.deepEqual([down.pid, down.pm2_env.restart_time], [0, restarts]);
+    await echoes();
+  });
+});

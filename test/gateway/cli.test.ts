@@ -1,0 +1,157 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { flagOf, readCommandLine, variableOf } from "../../gateway/cli.ts";
+import { type Config, ConfigError, settingNames } from "../../gateway/config.ts";
+import { temporaryDirectory } from "../helpers/rig.ts";
+
+function run(args: readonly string[], env: NodeJS.ProcessEnv = {}): Config {
+  const invocation = readCommandLine(args, env);
+  assert.ok(invocation.action === "run");
+  return invocation.config;
+}
+
+function print(args: readonly string[], env: NodeJS.ProcessEnv = {}): string {
+  const invocation = readCommandLine(args, env);
+  assert.ok(invocation.action === "print");
+  return invocation.text;
+}
+
+function refused(message: RegExp, args: readonly string[], env: NodeJS.ProcessEnv = {}): void {
+  assert.throws(
+    () => readCommandLine(args, env),
+    (error: Error) => {
+      assert.ok(error instanceof ConfigError, String(error));
+      assert.match(error.message, message);
+      assert.doesNotMatch(error.message, /\n/);
+      return true;
+    },
+  );
+}
+
+function file(t: TestContext, content: unknown): string {
+  const path = join(temporaryDirectory(t), "sidegate.json");
+  writeFileSync(path, typeof content === "string" ? content : JSON.stringify(content));
+  return path;
+}
+
+describe("the gateway's configuration", () => {
+  test("has defaults for everything: a Unix socket, and loopback for clients", () => {
+    const config = run([]);
+    assert.deepEqual(config.manager, { kind: "unix", path: "run/manager.sock" });
+    assert.deepEqual(config.listen, [
+      { transport: "tcp", host: "127.0.0.1", port: 7300, name: "tcp-7300", reusePort: false, backlog: 4096 },
+    ]);
+    assert.equal(config.clientBufferBytes, 2 ** 20);
+    assert.ok(Object.isFrozen(config));
+  });
+
+  test("takes flags over the environment over the file over the defaults", (t) => {
+    const path = file(t, { name: "file", drainMs: 1, halfCloseMs: 1, logLevel: "debug" });
+    const env = { SIDEGATE_NAME: "env", SIDEGATE_DRAIN_MS: "2", SIDEGATE_CONFIG: path };
+    const config = run(["--name", "flag"], env);
+    assert.deepEqual(
+      [config.name, config.drainMs, config.halfCloseMs, config.logLevel, config.ackTimeoutMs],
+      ["flag", 2, 1, "debug", 10_000],
+    );
+  });
+
+  test("has a flag and a variable for every setting, named alike", () => {
+    assert.equal(flagOf("clientBufferBytes"), "--client-buffer-bytes");
+    assert.equal(variableOf("clientBufferBytes"), "SIDEGATE_CLIENT_BUFFER_BYTES");
+    const help = print(["--help"]);
+    for (const name of settingNames) assert.match(help, new RegExp(`${flagOf(name)} <`));
+  });
+
+  test("takes several listeners: by repeated flags, by commas in a variable, by a list in the file", (t) => {
+    const urls = ["tcp://127.0.0.1:1?name=a", "tcp://[::1]:2?name=b&reusePort=true&backlog=7"];
+    const byFlags = run(urls.flatMap((url) => ["--listen", url])).listen;
+    assert.deepEqual(byFlags[1], {
+      transport: "tcp",
+      host: "::1",
+      port: 2,
+      name: "b",
+      reusePort: true,
+      backlog: 7,
+    });
+    assert.deepEqual(run([], { SIDEGATE_LISTEN: urls.join(",") }).listen, byFlags);
+    assert.deepEqual(run(["--config", file(t, { listen: urls })]).listen, byFlags);
+  });
+
+  test("can be printed, with where each value came from", (t) => {
+    const path = file(t, { drainMs: 7 });
+    const text = print(["--print-config", "--config", path, "--name", "edge"], {
+      SIDEGATE_LOG_LEVEL: "warn",
+    });
+    assert.match(text, /^name +edge +from --name$/m);
+    assert.match(text, /^logLevel +warn +from SIDEGATE_LOG_LEVEL$/m);
+    assert.match(text, new RegExp(`^drainMs +7 +from ${path}$`, "m"));
+    assert.match(text, /^halfCloseMs +5000 +default$/m);
+    assert.equal(text.trim().split("\n").length, settingNames.length);
+  });
+
+  test("refuses a misspelled flag, variable, key and listener option by name, with the nearest right one", (t) => {
+    refused(/unknown option '--lisen'.*--listen/, ["--lisen", "tcp://127.0.0.1:1"]);
+    refused(/'SIDEGATE_DRAINMS'.*'SIDEGATE_DRAIN_MS'/, [], { SIDEGATE_DRAINMS: "1" });
+    refused(/unknown key 'clientBufferByte' in .*'clientBufferBytes'/, [
+      "--config",
+      file(t, { clientBufferByte: 1 }),
+    ]);
+    refused(/unknown option 'reuseport'.*'reusePort'/, ["--listen", "tcp://127.0.0.1:1?reuseport=true"]);
+  });
+
+  test("takes no offence at the variables that a container platform sets for a service of its name", () => {
+    run([], {
+      SIDEGATE_SERVICE_HOST: "10.0.0.1",
+      SIDEGATE_PORT: "tcp://10.0.0.1:80",
+      SIDEGATE_PORT_80_TCP: "x",
+    });
+  });
+
+  for (const [what, args, message] of [
+    [
+      "a number that is none",
+      ["--drain-ms", "soon"],
+      /drainMs \(from --drain-ms\): must be a whole number.*"soon"/,
+    ],
+    ["a number out of bounds", ["--max-capacity", "0"], /maxCapacity .* from 1 to 1048576, not "0"/],
+    ["a negative number", ["--half-close-ms=-1"], /halfCloseMs.*not "-1"/],
+    [
+      "a manager that is no address",
+      ["--manager", "http://x"],
+      /'http:\/\/x' is not a link address.*unix:\/path/,
+    ],
+    ["a listener that is no address", ["--listen", "7300"], /'7300' is not an address to listen on/],
+    ["a bad listener option", ["--listen", "tcp://127.0.0.1:1?backlog=0"], /backlog must be a whole number/],
+    ["a bad truth value", ["--listen", "tcp://127.0.0.1:1?reusePort=yes"], /reusePort must be true or false/],
+    ["an unknown level", ["--log-level", "loud"], /logLevel .*must be one of trace, debug.*"loud"/],
+    ["an unknown read path", ["--read-path", "fast"], /must be one of auto, shared, ordinary/],
+    ["an empty name", ["--name", ""], /name .*must not be empty/],
+    [
+      "waits that contradict",
+      ["--reconnect-min-ms", "9", "--reconnect-max-ms", "8"],
+      /must not be more than/,
+    ],
+    [
+      "two listeners of one name",
+      ["--listen", "tcp://127.0.0.1:1", "--listen", "tcp://127.0.0.2:1"],
+      /two listeners are named 'tcp-1'/,
+    ],
+    ["a stray argument", ["start"], /too many arguments/],
+    [
+      "a file that is not there",
+      ["--config", "/nonexistent/sidegate.json"],
+      /cannot read the configuration file.*ENOENT/,
+    ],
+  ] as const) {
+    test(`refuses ${what}`, () => refused(message, args));
+  }
+
+  test("refuses a file that is not one JSON object", (t) => {
+    refused(/is not JSON/, ["--config", file(t, "{")]);
+    refused(/must hold one JSON object/, ["--config", file(t, [])]);
+    refused(/drainMs \(from .*\): must be a whole number/, ["--config", file(t, { drainMs: 1.5 })]);
+    refused(/listen \(from .*\): must be text/, ["--config", file(t, { listen: [7300] })]);
+  });
+});
