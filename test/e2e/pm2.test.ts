@@ -15,39 +15,37 @@ test("under pm2", async (t) => {
     client.socket.resetAndDestroy();
   }
 
+  const both = ["gateway-1", "gateway-2"];
+
   await t.test("a manager and two gateways that share the client port come up", async () => {
-    await ecosystem.untilUp("gateway-1", "gateway-2");
+    await ecosystem.untilUp(both);
     await echoes();
   });
 
   await t.test("a gateway that is killed comes back", async () => {
-    const before = (await ecosystem.gateways()).find(({ name }) => name === "gateway-1");
+    const before = (await ecosystem.untilUp(both)).get("gateway-1");
     assert.ok(before !== undefined);
     process.kill(before.pid, "SIGKILL");
-    await ecosystem.untilUp("gateway-2");
-    const up = await ecosystem.untilUp("gateway-1", "gateway-2");
-    assert.notEqual(up.get("gateway-1")?.pid, before.pid);
+    const up = await ecosystem.untilUp(both, ({ pid }) => pid !== before.pid);
     assert.notEqual(up.get("gateway-1")?.id, before.id);
     await echoes();
   });
 
   await t.test("a manager that is killed comes back, and the same gateways find it again", async () => {
-    const pids = async () =>
-      [...(await ecosystem.untilUp("gateway-1", "gateway-2")).values()].map(({ pid }) => pid);
-    const before = await pids();
+    const before = await ecosystem.untilUp(both);
+    const known = [...before.values()].map(({ registeredAt }) => registeredAt);
     process.kill((await ecosystem.process("manager")).pid, "SIGKILL");
-    await ecosystem.untilUp();
-    assert.deepEqual((await pids()).toSorted(), before.toSorted());
+    const after = await ecosystem.untilUp(both, ({ registeredAt }) => !known.includes(registeredAt));
+    for (const name of both) assert.equal(after.get(name)?.pid, before.get(name)?.pid);
     await echoes();
   });
 
   await t.test("a gateway that the manager shut down stays down, while the other is reloaded", async () => {
     const restarts = (await ecosystem.process("gateway-2")).pm2_env.restart_time;
     await ecosystem.shutdown("gateway-2");
-    const before = (await ecosystem.untilUp("gateway-1")).get("gateway-1");
+    const before = (await ecosystem.untilUp(["gateway-1"])).get("gateway-1");
     await ecosystem.pm2("reload", "gateway-1");
-    const after = (await ecosystem.untilUp("gateway-1")).get("gateway-1");
-    assert.notEqual(after?.pid, before?.pid);
+    await ecosystem.untilUp(["gateway-1"], ({ pid }) => pid !== before?.pid);
     const down = await ecosystem.process("gateway-2");
     assert.deepEqual([down.pid, down.pm2_env.restart_time], [0, restarts]);
     await echoes();

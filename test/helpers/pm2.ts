@@ -39,6 +39,10 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+function sameNames(gateways: readonly GatewayView[], names: readonly string[]): boolean {
+  return gateways.length === names.length && gateways.every(({ name }) => names.includes(name));
+}
+
 export class Pm2Ecosystem {
   readonly clientPort: number;
   readonly #home = mkdtempSync(join(tmpdir(), "sidegate-pm2-"));
@@ -101,7 +105,6 @@ export class Pm2Ecosystem {
   ): Promise<Map<string, GatewayView>> {
     let up: readonly GatewayView[] = [];
     let asking = false;
-    const wanted = names.toSorted().join();
     await until(
       () => {
         if (!asking) {
@@ -111,12 +114,7 @@ export class Pm2Ecosystem {
             asking = false;
           });
         }
-        return (
-          up
-            .map(({ name }) => name)
-            .toSorted()
-            .join() === wanted
-        );
+        return sameNames(up, names) && up.every(where);
       },
       `${names.join(" and ")} are up`,
     );
