@@ -1,0 +1,111 @@
+/** A manager in another language, written from docs/protocol.md by somebody who had not seen the code. */
+
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { TestClient } from "../helpers/client.ts";
+import { socketPath, startTestGateway } from "../helpers/rig.ts";
+import { until } from "../helpers/wait.ts";
+
+const skip = spawnSync("python3", ["--version"]).status === 0 ? false : "python3 is not there";
+
+interface PythonEvent {
+  readonly event: string;
+  readonly [key: string]: unknown;
+}
+
+/** The Python manager, and what it has told. It ends with the test. */
+class PythonManager {
+  readonly child: ChildProcess;
+  #text = "";
+  #errors = "";
+
+  constructor(t: TestContext, address: string) {
+    this.child = spawn("python3", [join(import.meta.dirname, "manager.py"), address], { stdio: "pipe" });
+    this.child.stdout?.on("data", (text) => {
+      this.#text += text;
+    });
+    this.child.stderr?.on("data", (text) => {
+      this.#errors += text;
+    });
+    t.after(async () => {
+      const ended = once(this.child, "exit");
+      this.child.stdin?.end();
+      await ended;
+    });
+  }
+
+  /** Waits for the `nth` event of a name, counted from 1. */
+  async heard(event: string, nth = 1): Promise<PythonEvent> {
+    const all = () => {
+      const lines = this.#text.slice(0, this.#text.lastIndexOf("\n") + 1).split("\n");
+      const events = lines.filter((line) => line !== "").map((line): PythonEvent => JSON.parse(line));
+      return events.filter((one) => one.event === event);
+    };
+    await until(() => all().length >= nth || this.child.exitCode !== null, `it says '${event}'`);
+    const found = all()[nth - 1];
+    assert.ok(found !== undefined, `it ended without '${event}': ${this.#errors}`);
+    return found;
+  }
+}
+
+test("a manager in Python registers a gateway, echoes, broadcasts, drops and shuts it down", {
+  skip,
+}, async (t) => {
+  const address = `unix:${socketPath(t)}`;
+  const manager = new PythonManager(t, address);
+  await manager.heard("listening");
+  const gateway = await startTestGateway(t, address, { name: "edge", shutdownExitCode: 64 });
+  assert.equal((await manager.heard("registered")).name, "edge");
+  const { endpoints } = await manager.heard("up");
+  const port = (endpoints as { port: number }[])[0]?.port ?? 0;
+  const join = async () => {
+    const client = await TestClient.connect(port);
+    t.after(() => client.close());
+    return client;
+  };
+
+  const [first, second, third] = [await join(), await join(), await join()];
+  await manager.heard("join", 3);
+  first.send("hello\n");
+  await first.expect("hello\n");
+  const long = "x".repeat(200_000);
+  second.send(long);
+  await second.expect(long);
+
+  first.send("all news\n");
+  await first.expect("hello\nnews\n");
+  await second.expect(`${long}news\n`);
+  await third.expect("news\n");
+
+  third.send("bye\n");
+  await third.untilEnded();
+  assert.equal(third.received.toString(), "news\nbye\n");
+  third.close();
+  const dropped = await manager.heard("leave");
+  assert.deepEqual([dropped.reason, dropped.by], ["dropped", "manager"]);
+
+  second.send("cut\n");
+  await until(() => second.closed, "the client is cut");
+  assert.equal(second.errorCode, "ECONNRESET");
+  assert.equal((await manager.heard("leave", 2)).reason, "drop-discarded");
+
+  const reset = await join();
+  await manager.heard("join", 4);
+  reset.socket.resetAndDestroy();
+  assert.equal((await manager.heard("leave", 3)).reason, "client-reset");
+  await until(() => gateway.sessions.table.usedCount === 1, "its end is acknowledged");
+
+  await manager.heard("ping", 2);
+  await until(() => gateway.link.rttMs !== undefined, "a heartbeat is answered");
+
+  first.send("stop\n");
+  await manager.heard("draining");
+  await first.untilEnded();
+  first.close();
+  assert.equal((await manager.heard("leave", 4)).reason, "shutdown");
+  await manager.heard("down");
+  assert.deepEqual(await gateway.ended, { code: 64 });
+});
