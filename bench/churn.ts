@@ -31,8 +31,8 @@ const SETTLE_MS = 7000;
 /** Clients that are connecting at the same time, at the most. */
 const CONNECTING = 200;
 const PAGE_BYTES = 4096;
-/** Source addresses, so that the ports of none run out. */
-const SOURCES = Array.from({ length: 8 }, (_, i) => `127.0.0.${i + 2}`);
+/** So many listeners that the ports of clients that have just left do not run out. */
+const LISTENERS = 4;
 
 /** Room for the idle, and for all who come and go until their leave is settled. */
 const capacity = idle + Math.ceil((rate * (STAY_MS + SETTLE_MS)) / 1000);
@@ -41,7 +41,7 @@ const directory = mkdtempSync(join(tmpdir(), "sidegate-bench-"));
 const manager = new ManagerServer({
   listen: `unix:${join(directory, "manager.sock")}`,
   capacity,
-  pingMs: 500,
+  pingMs: 2000,
 });
 const link = await manager.listen();
 let joins = 0;
@@ -50,10 +50,17 @@ manager.on("join", () => joins++);
 manager.on("leave", () => leaves++);
 
 const root = join(import.meta.dirname, "..");
-const args = ["gateway/main.ts", "--manager", link, "--listen", "tcp://127.0.0.1:0", "--log-level", "warn"];
-const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+const listen = Array.from({ length: LISTENERS }, (_, i) => [
+  "--listen",
+  `tcp://127.0.0.1:0?name=${i}`,
+]).flat();
+const args = ["gateway/main.ts", "--manager", link, ...listen, "--log-level", "warn"];
+const child = spawn(process.execPath, [...process.execArgv, ...args], {
+  cwd: root,
+  stdio: ["ignore", "inherit", "inherit"],
+});
 const [gateway] = (await once(manager, "gatewayUp")) as [Gateway];
-const port = gateway.endpoints[0]?.port ?? 0;
+const ports = gateway.endpoints.map((endpoint) => endpoint.port);
 
 function rssMiB(): number {
   const pages = readFileSync(`/proc/${gateway.pid}/statm`, "utf8").split(" ")[1];
@@ -64,8 +71,7 @@ let dialled = 0;
 let refused = 0;
 
 function dial(): Promise<Socket | undefined> {
-  const localAddress = SOURCES[dialled++ % SOURCES.length] ?? "127.0.0.1";
-  const socket = connect({ port, host: "127.0.0.1", localAddress });
+  const socket = connect(ports[dialled++ % LISTENERS] ?? 0, "127.0.0.1");
   const { promise, resolve } = Promise.withResolvers<Socket | undefined>();
   socket.on("connect", () => resolve(socket));
   socket.on("error", () => {
@@ -87,7 +93,17 @@ const withIdle = rssMiB();
 console.log(
   `${gateway.sessionCount} idle clients: ${withIdle.toFixed(0)} MiB resident, ${empty.toFixed(0)} before`,
 );
-console.log(`bytes per idle client: ${Math.round(((withIdle - empty) * 2 ** 20) / idle)}`);
+if (idle > 0) console.log(`bytes per idle client: ${Math.round(((withIdle - empty) * 2 ** 20) / idle)}`);
+
+/** The longest time in which this process did not look after its clients. */
+let longestPauseMs = 0;
+let lookedAt = performance.now();
+
+function sample(): void {
+  samples.push(rssMiB());
+  if (samples.length % 10 === 1)
+    console.log(`${samples.length} s: ${rssMiB().toFixed(0)} MiB, ${gateway.sessionCount} sessions`);
+}
 
 const begun = performance.now();
 const joinsBefore = joins;
@@ -102,9 +118,12 @@ while (performance.now() - begun < seconds * 1000) {
       socket?.resume();
     });
   }
-  if (samples.length < (performance.now() - begun) / 1000) samples.push(rssMiB());
+  if (samples.length < (performance.now() - begun) / 1000) sample();
   await setTimeout(2);
+  longestPauseMs = Math.max(longestPauseMs, performance.now() - lookedAt);
+  lookedAt = performance.now();
 }
+console.log(`longest pause of the load: ${longestPauseMs.toFixed(0)} ms`);
 const took = (performance.now() - begun) / 1000;
 const came = joins - joinsBefore;
 await setTimeout(STAY_MS + SETTLE_MS);
