@@ -1,6 +1,7 @@
 /** The composition root: the one file that names all the parts of a gateway and joins them. */
 
 import type { Logger } from "pino";
+import type { Endpoint } from "../proto/bodies.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import type { Ending } from "./exit-codes.ts";
@@ -35,6 +36,8 @@ export interface Gateway {
   readonly sessions: Sessions;
   readonly counters: Counters;
   readonly link: ManagerLink;
+  /** Where it listens: as configured, and once it is registered as bound. */
+  readonly endpoints: readonly Endpoint[];
   /** Ends the gateway in good order; see Lifecycle. */
   drain(reason: string): void;
 }
@@ -94,7 +97,16 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const lifecycle = new Lifecycle({ link, sessions, listeners, limits: config, clock, log, ready });
   lifecycle.ended.then(() => meter.stop());
   lifecycle.start();
-  return { ended: lifecycle.ended, sessions, counters, link, drain: (reason) => lifecycle.drain(reason) };
+  return {
+    ended: lifecycle.ended,
+    sessions,
+    counters,
+    link,
+    get endpoints() {
+      return listeners.map((listener) => listener.endpoint);
+    },
+    drain: (reason) => lifecycle.drain(reason),
+  };
 }
 
 async function chooseReadPath(wanted: Config["readPath"], log: Logger): Promise<ReadPath> {

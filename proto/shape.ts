@@ -9,7 +9,8 @@ import { ProtocolError } from "./protocol-error.ts";
 /** Checks one value. `path` names it in the message, as in `Register.endpoints[0].port`. */
 export type Field<T> = (value: unknown, path: string) => T;
 
-interface OptionalField<T> {
+/** A field that may be missing. */
+export interface OptionalField<T> {
   readonly optional: Field<T>;
 }
 

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { finished } from "node:stream/promises";
 import type { TestContext } from "node:test";
 import { until } from "./wait.ts";
@@ -23,7 +23,11 @@ export class TestProcess {
   ready = false;
 
   constructor(t: TestContext, script: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-    this.child = fork(join(ROOT, script), args, { cwd: ROOT, silent: true, env: { ...process.env, ...env } });
+    this.child = fork(resolve(ROOT, script), args, {
+      cwd: ROOT,
+      silent: true,
+      env: { ...process.env, ...env },
+    });
     this.child.stdout?.on("data", (text) => {
       this.stdout += text;
     });

@@ -38,7 +38,7 @@ describe("the documentation", () => {
   test("lists every setting with its default", () => {
     const rows = [...read("docs/configuration.md").matchAll(/^\| `(\w+)` \| (.*?) \|/gm)];
     const documented = new Map(rows.map((row) => [row[1], row[2]?.replaceAll("`", "")]));
-    const shown = (name: SettingName) => [settings[name].fallback].flat().join(",");
+    const shown = (name: SettingName) => [settings[name].fallback ?? "none"].flat().join(",");
     for (const name of settingNames) {
       if (name !== "name") assert.equal(documented.get(name), shown(name), `the default of ${name}`);
       else assert.ok(documented.has(name));
@@ -54,10 +54,13 @@ describe("the documentation", () => {
     const text = read("docs/errors.md");
     const sources = globSync("{proto,link,gateway,manager-stub}/**/*.ts", { cwd: ROOT }).map(read).join("\n");
     const codes = [
-      ...sources.matchAll(/#fail\("([a-z-]+)"|ProtocolError\(\s*"([a-z-]+)"|code: "((?:link|manager)-[a-z]+)"/g),
+      ...sources.matchAll(
+        /#fail\("([a-z-]+)"|ProtocolError\(\s*"([a-z-]+)"|code: "((?:link|manager)-[a-z]+)"/g,
+      ),
     ].map((match) => match[1] ?? match[2] ?? match[3] ?? "");
     assert.ok(codes.length > 10);
-    for (const code of codes) assert.ok(text.includes(`\`${code}\``), `docs/errors.md does not explain ${code}`);
+    for (const code of codes)
+      assert.ok(text.includes(`\`${code}\``), `docs/errors.md does not explain ${code}`);
   });
 
   test("has no link to a file that is not there", () => {

@@ -14,7 +14,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "gateway/main.ts": ["gateway", "node:*"],
   "gateway/cli.ts": ["gateway/config.ts", "gateway/suggestion.ts", "node:fs", "commander"],
   "gateway/config.ts": ["proto", "gateway/log.ts", "gateway/transports/listen-url.ts", "node:os", "zod"],
-  "gateway/gateway.ts": ["gateway", "pino"],
+  "gateway/gateway.ts": ["gateway", "proto", "pino"],
   "gateway/lifecycle.ts": ["gateway", "proto", "async-mutex", "pino"],
   "gateway/log.ts": ["pino", "pino-pretty"],
   "gateway/clock.ts": [],
