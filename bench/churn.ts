@@ -105,6 +105,7 @@ function sample(): void {
     console.log(`${samples.length} s: ${rssMiB().toFixed(0)} MiB, ${gateway.sessionCount} sessions`);
 }
 
+const cpuBefore = gateway.vitals?.cpuMs ?? 0;
 const begun = performance.now();
 const joinsBefore = joins;
 let started = 0;
@@ -136,6 +137,8 @@ console.log(
   `resident, second half: ${Math.min(...half).toFixed(0)} to ${Math.max(...half).toFixed(0)} MiB; ` +
     `its last third against its first: ${(mean(half.slice(-third)) - mean(half.slice(0, third))).toFixed(1)} MiB`,
 );
+const cpuMs = (gateway.vitals?.cpuMs ?? 0) - cpuBefore;
+console.log(`processor time of the gateway: ${Math.round((cpuMs * 1000) / came)} µs for each that came and went`);
 const slots = () => JSON.stringify(gateway.vitals?.slots);
 console.log(`with the idle ones there: ${slots()}, expected inUse ${idle}, freed ${capacity - idle}`);
 for (const socket of stayers) socket.resetAndDestroy();

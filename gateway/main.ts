@@ -5,6 +5,7 @@ import { readCommandLine } from "./cli.ts";
 import { ConfigError } from "./config.ts";
 import { ExitCode } from "./exit-codes.ts";
 import { startGateway } from "./gateway.ts";
+import { keepHeapFlat } from "./heap.ts";
 import { createLog } from "./log.ts";
 
 /** What the exit code of a process that a signal ended begins at. */
@@ -17,6 +18,7 @@ async function main(): Promise<number> {
     process.stdout.write(invocation.text);
     return ExitCode.ok;
   }
+  keepHeapFlat();
   const { config } = invocation;
   const log = createLog(config);
   const gateway = await startGateway({ config, log, ready: () => process.send?.("ready") });

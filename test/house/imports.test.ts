@@ -16,6 +16,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "gateway/config.ts": ["proto", "gateway/log.ts", "gateway/transports/listen-url.ts", "node:os", "zod"],
   "gateway/gateway.ts": ["gateway", "proto", "pino"],
   "gateway/lifecycle.ts": ["gateway", "proto", "async-mutex", "pino"],
+  "gateway/heap.ts": ["node:v8"],
   "gateway/log.ts": ["pino", "pino-pretty"],
   "gateway/clock.ts": [],
   "gateway/exit-codes.ts": [],
