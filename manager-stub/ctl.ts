@@ -37,6 +37,7 @@ interface SessionPage {
  */
 export function ctlCommand(print: (text: string) => void): Command {
   const ctl = new Command("ctl")
+    .exitOverride()
     .description("drive a running manager over its HTTP API")
     .option("--json", "print JSON instead of tables")
     .addHelpText(
@@ -143,7 +144,7 @@ async function send(
     sessionPath(gateway, session, "send"),
     body,
   );
-  show(context, answer, () => `sent ${answer.sent} bytes\n`);
+  show(context, answer, () => `sent ${counted(answer.sent, "byte")}\n`);
 }
 
 async function broadcast(context: Context, [text]: readonly string[], options: CtlOptions): Promise<void> {
@@ -154,7 +155,8 @@ async function broadcast(context: Context, [text]: readonly string[], options: C
     "/api/broadcast",
     body,
   );
-  show(context, answer, () => `sent to ${answer.sessions} sessions on ${answer.gateways} gateways\n`);
+  const { sessions, gateways } = answer;
+  show(context, answer, () => `sent to ${counted(sessions, "session")} on ${counted(gateways, "gateway")}\n`);
 }
 
 async function drop(
@@ -178,17 +180,26 @@ async function watch(context: Context): Promise<void> {
   const response = await call(context, "/api/events");
   if (response.body === null) return;
   let text = "";
-  for await (const part of response.body.pipeThrough(new TextDecoderStream())) {
-    text += part;
-    const events = text.split("\n\n");
-    text = events.pop() ?? "";
-    for (const event of events) showEvent(context, event);
+  try {
+    for await (const part of response.body.pipeThrough(new TextDecoderStream())) {
+      text += part;
+      const events = text.split("\n\n");
+      text = events.pop() ?? "";
+      for (const event of events) showEvent(context, event);
+    }
+  } catch (error) {
+    if (!isBroken(error)) throw error;
   }
-  throw new CtlError("the manager has ended");
+  throw new CtlError("the manager has ended, or has cut this watch off");
+}
+
+/** Whether a stream broke off, which fetch tells as a TypeError with a cause. */
+function isBroken(error: unknown): boolean {
+  return error instanceof TypeError && error.cause !== undefined;
 }
 
 function showEvent({ json, print }: Context, block: string): void {
-  const [, event, data] = /^event: (.*)\ndata: (.*)$/.exec(block) ?? [];
+  const [, event, data] = /^event: ([^\n]*)\ndata: ([^\n]*)$/.exec(block) ?? [];
   if (event === undefined || data === undefined) return;
   if (json) print(`${JSON.stringify({ event, ...JSON.parse(data) })}\n`);
   else
@@ -221,6 +232,10 @@ function show({ json, print }: Context, answer: unknown, text: () => string): vo
   print(json ? `${JSON.stringify(answer)}\n` : text());
 }
 
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
 function sessionPath(gateway: string | undefined, session: string | undefined, verb: string): string {
   return `/api/sessions/${encodeURIComponent(gateway ?? "")}/${encodeURIComponent(session ?? "")}/${verb}`;
 }
@@ -237,22 +252,31 @@ async function request<T>(context: Context, method: string, path: string, body?:
       ? {}
       : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
   });
-  return (await response.json()) as T;
+  return (await readJson(context, response)) as T;
 }
 
-async function call({ base }: Context, path: string, init: RequestInit = {}): Promise<Response> {
+async function call(context: Context, path: string, init: RequestInit = {}): Promise<Response> {
+  const { base } = context;
   let response: Response;
   try {
     response = await fetch(base + path, init);
   } catch (error) {
-    const cause = (error as Error).cause as NodeJS.ErrnoException | undefined;
-    throw new CtlError(
-      `no manager answers at ${base} (${cause?.code ?? (error as Error).message}); is it running?`,
-    );
+    const { message, cause } = error as Error & { cause?: NodeJS.ErrnoException };
+    const why = cause?.code ?? cause?.message ?? message;
+    throw new CtlError(`no manager answers at ${base} (${why}); is it running?`);
   }
   if (response.ok) return response;
-  const { code, message } = (await response.json()) as { code: string; message: string };
+  const { code, message } = (await readJson(context, response)) as { code: string; message: string };
   throw new CtlError(`${message} (${code})`);
+}
+
+async function readJson({ base }: Context, response: Response): Promise<unknown> {
+  const text = await response.text();
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new CtlError(`what answers at ${base} is not a manager's HTTP API; set --http`);
+  }
 }
 
 function baseUrl({ host, port }: HttpAddress): string {

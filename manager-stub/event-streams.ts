@@ -4,8 +4,11 @@ import type { ServerResponse } from "node:http";
 import { type ApiEvents, gatewayView, payloadView, sessionView } from "./api-views.ts";
 import type { ManagerServer } from "./manager-server.ts";
 
-/** With more than this waiting for it a listener is cut off. */
-const MAX_QUEUED_BYTES = 1024 * 1024;
+/**
+ * With more than this waiting for it a listener is cut off. A gateway that goes takes its sessions with it,
+ * and all their ends are told at once: there is room for some 50,000.
+ */
+const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 
 /** A comment this often keeps idle streams open through whatever stands between. */
 const KEEP_ALIVE_MS = 15_000;

@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { FramedStream } from "../link/framed-stream.ts";
 import type * as body from "../proto/bodies.ts";
-import { fromGatewayBounds } from "../proto/frame.ts";
+import { fromGatewayBounds, MIN_MAX_FRAME, SESSION_BYTES } from "../proto/frame.ts";
 import { type FromGatewayHandler, readFromGateway } from "../proto/from-gateway.ts";
 import { toGateway } from "../proto/from-manager.ts";
 import { ProtocolError } from "../proto/protocol-error.ts";
@@ -41,6 +41,8 @@ export interface Gateway {
   readonly registeredAt: number;
   /** What its last heartbeat said; undefined before the first. */
   readonly vitals: body.Ping | undefined;
+  /** The longest payload that it takes in one piece. */
+  readonly maxPayloadBytes: number;
 }
 
 /** What a manager does with what a gateway says. */
@@ -90,13 +92,17 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
   endpoints: readonly body.Endpoint[] = [];
   registeredAt = 0;
   vitals: body.Ping | undefined;
+  maxPayloadBytes = MIN_MAX_FRAME - SESSION_BYTES;
 
   readonly #owner: GatewayLinkOwner;
   readonly #options: GatewayLinkOptions;
   readonly #stream: FramedStream;
   readonly #sessions = new Map<number, LiveSession>();
+  readonly #gone = Promise.withResolvers<void>();
   #timer: NodeJS.Timeout;
   #loss: { code: string; message: string } | undefined;
+  /** The largest frame that the gateway accepts, bytes of data. */
+  #maxFrame = MIN_MAX_FRAME;
   #lastHeardAt = performance.now();
   #heardBytes = 0;
 
@@ -139,14 +145,15 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
   /** @returns whether the session is there to be sent to */
   send(session: number, payload: Buffer): boolean {
     if (this.#sessions.get(session)?.dropped !== false) return false;
-    toGateway.message(this.#stream.batch, session, payload);
+    const parts = cut(payload, this.#maxFrame - SESSION_BYTES);
+    for (const part of parts) toGateway.message(this.#stream.batch, session, part);
     this.#stream.scheduleFlush();
     return true;
   }
 
   /** Sends to every session that the gateway has in use. */
   sendAll(payload: Buffer): void {
-    toGateway.messageAll(this.#stream.batch, payload);
+    for (const part of cut(payload, this.#maxFrame)) toGateway.messageAll(this.#stream.batch, part);
     this.#stream.scheduleFlush();
   }
 
@@ -166,10 +173,11 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
     this.#stream.scheduleFlush();
   }
 
-  /** Sends what is left and ends the link. */
-  close(): void {
+  /** Sends what is left and ends the link; resolves when it is gone, and was told to be. */
+  close(): Promise<void> {
     this.#loss ??= { code: "manager-closed", message: "the manager closed the link" };
     this.#stream.finish();
+    return this.#gone.promise;
   }
 
   /** Ends the link at once. */
@@ -194,12 +202,15 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
     this.id = id;
     this.name = register.name;
     this.pid = register.pid;
+    this.#maxFrame = register.maxFrame;
     this.capacity = capacity;
     this.endpoints = register.endpoints;
     this.registeredAt = Date.now();
+    this.maxPayloadBytes = register.maxFrame - SESSION_BYTES;
     this.#stream.maxFrame = maxFrame;
     clearTimeout(this.#timer);
-    this.#timer = setInterval(() => this.#check(), pingMs / CHECKS_PER_INTERVAL);
+    // The check runs once what has arrived was read, so that a pause of this process is not taken for silence.
+    this.#timer = setInterval(() => setImmediate(() => this.#check()), pingMs / CHECKS_PER_INTERVAL);
     const epoch = randomBytes(EPOCH_BYTES);
     const registered = { id, capacity, epoch, pingMs, maxFrame, resumed: false, received: 0 };
     toGateway.registered(this.#stream.batch, registered);
@@ -321,7 +332,16 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
     }
     this.health = "down";
     this.#owner.gone(this, loss.code, loss.message);
+    this.#gone.resolve();
   }
+}
+
+/** A payload in parts of at most `maxBytes`; mostly it is one. */
+function cut(payload: Buffer, maxBytes: number): Buffer[] {
+  const parts = [payload.subarray(0, maxBytes)];
+  for (let from = maxBytes; from < payload.length; from += maxBytes)
+    parts.push(payload.subarray(from, from + maxBytes));
+  return parts;
 }
 
 function unexpected(what: string): ProtocolError {
@@ -346,5 +366,6 @@ function lostWithLink(session: Session): SessionEnd {
 function describeLoss(error: Error | undefined): { code: string; message: string } {
   if (error === undefined) return { code: "link-closed", message: "the gateway closed the link" };
   if (error instanceof ProtocolError) return error;
-  return { code: (error as NodeJS.ErrnoException).code ?? "link-error", message: error.message };
+  const { code } = error as NodeJS.ErrnoException;
+  return { code: code === undefined ? "link-error" : `link-${code}`, message: error.message };
 }

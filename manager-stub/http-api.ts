@@ -4,7 +4,9 @@
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { isIP } from "node:net";
 import { z } from "zod";
+import { bareHost } from "../proto/link-url.ts";
 import { gatewayView, sessionView } from "./api-views.ts";
 import { EventStreams } from "./event-streams.ts";
 import type { Gateway } from "./gateway-link.ts";
@@ -47,29 +49,28 @@ const DEFAULT_PAGE = 100;
 const MAX_PAGE = 10_000;
 
 const reason = z
-  .string("reason must be text")
+  .string("reason must be a string")
   .max(1024, "reason must have at most 1024 characters")
   .optional();
 
-const dropBody = z.strictObject({
+const dropBody = object({
   discard: z.boolean("discard must be true or false").optional(),
   reason,
   code: whole("code", 65_535),
 });
-const shutdownBody = z.strictObject({ reason, drainMs: whole("drainMs", 86_400_000) });
+const shutdownBody = object({ reason, drainMs: whole("drainMs", 86_400_000) });
 
 /** A payload comes as text or as base64. */
 const payload = {
-  text: z.string("text must be text").optional(),
-  base64: z.base64("base64 must be text in base64").optional(),
+  text: z.string("text must be a string").optional(),
+  base64: z.base64("base64 must be a string in base64").optional(),
 };
-const sendBody = z.strictObject(payload).refine(hasOnePayload, 'must have either "text" or "base64"');
-const broadcastBody = z
-  .strictObject({
-    ...payload,
-    gateway: z.union([z.string(), z.number()], "gateway must be an id or a name").optional(),
-  })
-  .refine(hasOnePayload, 'must have either "text" or "base64"');
+const EITHER = "the body must have either 'text' or 'base64'";
+const sendBody = object(payload).refine(hasOnePayload, EITHER);
+const broadcastBody = object({
+  ...payload,
+  gateway: z.union([z.string(), z.number()], "gateway must be an id or a name").optional(),
+}).refine(hasOnePayload, EITHER);
 
 interface PayloadBody {
   readonly text?: string | undefined;
@@ -78,6 +79,17 @@ interface PayloadBody {
 
 function hasOnePayload({ text, base64 }: PayloadBody): boolean {
   return (text === undefined) !== (base64 === undefined);
+}
+
+/** A body with these keys and no others. */
+function object<S extends z.ZodRawShape>(shape: S) {
+  const known = Object.keys(shape).join(", ");
+  return z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === "unrecognized_keys"
+        ? `the body has an unknown key '${issue.keys[0]}'; it may have ${known}`
+        : "the body must be a JSON object",
+  });
 }
 
 function whole(name: string, max: number) {
@@ -89,11 +101,13 @@ function whole(name: string, max: number) {
  * Makes the HTTP server; who calls it makes it listen.
  *
  * @param manager what the API shows and drives
+ * @param names the host names that it may be called by, beside `localhost` and IP addresses
  */
-export function createApi(manager: ManagerServer): Server {
+export function createApi(manager: ManagerServer, names: readonly string[] = []): Server {
   const routes = buildRoutes(manager, new EventStreams(manager));
+  const hosts = ["localhost", ...names.map((name) => name.toLowerCase())];
   return createServer((request, response) => {
-    answer(routes, request, response).catch((error: unknown) => fail(response, error));
+    answer(routes, hosts, request, response).catch((error: unknown) => fail(response, error));
   });
 }
 
@@ -108,12 +122,15 @@ function buildRoutes(manager: ManagerServer, events: EventStreams): readonly Rou
       const { gateway, ...payload } = parse(broadcastBody, await body());
       const bytes = toBytes(payload);
       const targets = gateway === undefined ? manager.gateways : [findGateway(manager, String(gateway))];
+      for (const target of targets) checkFits(target, bytes);
       for (const target of targets) manager.broadcast(bytes, target.id);
       return { gateways: targets.length, sessions: targets.reduce((sum, one) => sum + one.sessionCount, 0) };
     }),
     route("POST", "/api/sessions/:gateway/:session/send", async (call) => {
       const payload = toBytes(parse(sendBody, await call.body()));
-      if (!manager.send(sessionOf(call), payload)) throw gone();
+      const session = sessionOf(call);
+      checkFits(gatewayOf(call), payload);
+      if (!manager.send(session, payload)) throw gone();
       return { sent: payload.length };
     }),
     route("POST", "/api/sessions/:gateway/:session/drop", async (call) => {
@@ -136,11 +153,14 @@ function route(method: string, path: string, handle: Handler): Route {
 
 async function answer(
   routes: readonly Route[],
+  hosts: readonly string[],
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const url = new URL(request.url ?? "/", "http://localhost");
-  checkOrigin(request);
+  const target = request.url ?? "";
+  const url = URL.parse(target.startsWith("/") ? `http://localhost${target}` : target);
+  if (url === null) throw new ApiError(400, "bad-path", `'${target}' is not a path`);
+  checkOrigin(request, hosts);
   const there = routes.filter((candidate) => candidate.pattern.test(url.pathname));
   const found = there.find((candidate) => candidate.method === request.method);
   if (found === undefined) {
@@ -161,11 +181,18 @@ async function answer(
   if (result !== undefined) sendJson(response, 200, result);
 }
 
-/** A page of some other site, open in a browser on this machine, must not drive the manager. */
-function checkOrigin({ headers }: IncomingMessage): void {
+/**
+ * A page of some other site, open in a browser on this machine, must not drive the manager: not from its own
+ * origin, and not under a name of its own that it makes to point here (DNS rebinding).
+ */
+function checkOrigin({ headers }: IncomingMessage, hosts: readonly string[]): void {
   const { origin, host } = headers;
-  if (origin === undefined || origin === `http://${host}`) return;
-  throw new ApiError(403, "foreign-origin", `requests from ${origin} are not taken`);
+  if (origin !== undefined && origin !== `http://${host}`)
+    throw new ApiError(403, "foreign-origin", `requests from ${origin} are not taken`);
+  if (host === undefined) return;
+  const name = bareHost(host.toLowerCase().replace(/:\d*$/, ""));
+  if (isIP(name) === 0 && !hosts.includes(name))
+    throw new ApiError(403, "foreign-host", `'${name}' is not a name of this manager; use its IP address`);
 }
 
 function decode(part: string): string {
@@ -181,10 +208,10 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   let length = 0;
   for await (const part of request as AsyncIterable<Buffer>) {
     length += part.length;
-    if (length > MAX_BODY_BYTES)
-      throw new ApiError(413, "too-big", `a body may have ${MAX_BODY_BYTES} bytes`);
-    parts.push(part);
+    // What is too much is read all the same, and not kept: who is still sending would not see an answer.
+    if (length <= MAX_BODY_BYTES) parts.push(part);
   }
+  if (length > MAX_BODY_BYTES) throw new ApiError(413, "too-big", `a body may have ${MAX_BODY_BYTES} bytes`);
   if (length === 0) return {};
   try {
     return JSON.parse(Buffer.concat(parts).toString("utf8"));
@@ -196,16 +223,25 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
 function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new ApiError(400, "bad-body", `the body ${parsed.error.issues[0]?.message ?? "is wrong"}`);
+  throw new ApiError(400, "bad-body", parsed.error.issues[0]?.message ?? "the body is wrong");
+}
+
+/** A gateway that is sent more than it takes gives up its link, and with it every session. */
+function checkFits({ name, maxPayloadBytes }: Gateway, { length }: Buffer): void {
+  if (length <= maxPayloadBytes) return;
+  const message = `the payload has ${length} bytes; gateway '${name}' takes ${maxPayloadBytes}`;
+  throw new ApiError(413, "too-big", message);
 }
 
 function toBytes({ text, base64 }: PayloadBody): Buffer {
   return text === undefined ? Buffer.from(base64 ?? "", "base64") : Buffer.from(text);
 }
 
-/** A gateway by its id or its name. */
+/** A gateway by its id, or by its name: two share one while the older of them drains. */
 function findGateway(manager: ManagerServer, key: string): Gateway {
-  const found = manager.gateways.find((gateway) => String(gateway.id) === key || gateway.name === key);
+  const { gateways } = manager;
+  const found =
+    gateways.find(({ id }) => String(id) === key) ?? gateways.findLast(({ name }) => name === key);
   if (found === undefined) throw new ApiError(404, "no-such-gateway", `there is no gateway '${key}'`);
   return found;
 }

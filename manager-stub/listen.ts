@@ -21,10 +21,11 @@ export class ListenError extends Error {
  * @throws ListenError
  */
 export async function listenAt(server: Server, address: LinkAddress): Promise<LinkAddress> {
-  if (address.kind === "unix") await makeWay(address.path);
   try {
+    if (address.kind === "unix") await makeWay(address.path);
     await bind(server, address);
   } catch (error) {
+    if (error instanceof ListenError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
     const hint = code === "EADDRINUSE" ? "another process listens there" : message;
     throw new ListenError(`cannot listen on ${formatLinkUrl(address)}: ${hint}`, { cause: error });
@@ -49,7 +50,7 @@ async function bind(server: Server, address: LinkAddress): Promise<void> {
   chmodSync(address.path, 0o600);
 }
 
-/** Removes a socket file that a manager left behind. */
+/** Makes the directory, and removes a socket file that a manager left behind. */
 async function makeWay(path: string): Promise<void> {
   mkdirSync(dirname(path), { recursive: true });
   const found = lstatSync(path, { throwIfNoEntry: false });
@@ -63,13 +64,14 @@ async function makeWay(path: string): Promise<void> {
   unlinkSync(path);
 }
 
+/** Whether anybody listens there. Only a refusal says that nobody does: one who is busy does not answer either. */
 async function answers(path: string): Promise<boolean> {
   const probe = connect(path);
   try {
     await once(probe, "connect");
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ECONNREFUSED";
   } finally {
     probe.destroy();
   }

@@ -4,7 +4,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { destination, type Logger, pino } from "pino";
 import pretty from "pino-pretty";
-import { parseLinkUrl } from "../proto/link-url.ts";
+import { bareHost, parseLinkUrl } from "../proto/link-url.ts";
 import { MAX_CAPACITY } from "../proto/session-id.ts";
 import { type BehaviourName, behaviourNames } from "./behaviours.ts";
 import { CtlError, ctlCommand } from "./ctl.ts";
@@ -14,6 +14,9 @@ import { type ServeOptions, serve } from "./serve.ts";
 const EXIT_FAULT = 1;
 const EXIT_USAGE = 2;
 const EXIT_LISTEN = 3;
+/** What the exit code of a process that a signal ended begins at. */
+const SIGNAL_BASE = 128;
+const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 
 interface Flags {
   readonly listen: string;
@@ -55,8 +58,13 @@ const program = new Command("sidegate-manager")
       .choices(["json", "pretty"])
       .default("json"),
   )
-  .action((flags: Flags) => run(flags))
-  .addCommand(ctlCommand((text) => process.stdout.write(text)))
+  .allowExcessArguments()
+  .action((flags: Flags, command: Command) => {
+    const [word] = command.args;
+    if (word !== undefined) command.error(`error: unknown command '${word}'; there is 'ctl'`);
+    return run(flags);
+  })
+  .addCommand(ctlCommand(print))
   .exitOverride();
 
 async function run(flags: Flags): Promise<void> {
@@ -64,14 +72,21 @@ async function run(flags: Flags): Promise<void> {
   const { close } = await serve(flags, log);
   let asked = false;
   const end = () => {
-    if (asked) process.exit(EXIT_FAULT);
+    if (asked) return;
     asked = true;
     close().then(() => process.exit(0));
   };
-  process.on("SIGINT", end);
-  process.on("SIGTERM", end);
+  for (const [signal, number] of Object.entries(SIGNALS)) {
+    process.on(signal, () => (asked ? process.exit(SIGNAL_BASE + number) : end()));
+  }
   process.on("disconnect", end);
   process.send?.("ready");
+}
+
+/** Prints. When nobody reads any more, as behind `head`, nothing is left to do. */
+function print(text: string): void {
+  if (process.stdout.listenerCount("error") === 0) process.stdout.on("error", () => process.exit(0));
+  process.stdout.write(text);
 }
 
 function createLog({ logLevel, logFormat }: Flags): Logger {
@@ -95,12 +110,11 @@ function linkUrl(value: string): string {
 }
 
 function hostAndPort(value: string): ServeOptions["http"] {
-  const url = URL.canParse(`http://${value}`) ? new URL(`http://${value}`) : undefined;
-  const port = /:(\d+)$/.exec(value)?.[1];
-  if (url === undefined || port === undefined || Number(port) > 65_535) {
+  const [, host, port] = /^(\[[\da-fA-F:.]+\]|[\w.-]+):(\d{1,5})$/.exec(value) ?? [];
+  if (host === undefined || Number(port) > 65_535) {
     throw new InvalidArgumentError("It must be host:port.");
   }
-  return { host: url.hostname.replace(/^\[|\]$/g, ""), port: Number(port) };
+  return { host: bareHost(host), port: Number(port) };
 }
 
 function whole(min: number, max: number): (value: string) => number {

@@ -6,7 +6,7 @@
 import { EventEmitter } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import type * as body from "../proto/bodies.ts";
-import { DEFAULT_MAX_FRAME, PROTOCOL_VERSION } from "../proto/frame.ts";
+import { DEFAULT_MAX_FRAME, MAX_MAX_FRAME, MIN_MAX_FRAME, PROTOCOL_VERSION } from "../proto/frame.ts";
 import { formatLinkUrl, parseLinkUrl } from "../proto/link-url.ts";
 import { MAX_CAPACITY } from "../proto/session-id.ts";
 import {
@@ -26,7 +26,7 @@ export interface ManagerServerOptions {
   readonly capacity?: number | ((gatewayName: string) => number);
   /** The heartbeat's interval, milliseconds: 100..600,000, default 5000. */
   readonly pingMs?: number;
-  /** The largest frame that is accepted from a gateway, bytes; default 1 MiB. */
+  /** The largest frame that is accepted from a gateway, bytes: 64 KiB..256 MiB, default 1 MiB. */
   readonly maxFrame?: number;
   /** With more than this queued for it a gateway is cut off, bytes; default 64 MiB. */
   readonly sendBufferBytes?: number;
@@ -55,15 +55,16 @@ export interface ManagerServerEvents {
 export interface DropOptions {
   /** Reset the client at once and discard what is queued for it, instead of sending that first. */
   readonly discard?: boolean | undefined;
-  /** For the gateway's log, and for a WebSocket's close frame. */
+  /** For the gateway's log, and for a WebSocket's close frame; cut off after 1024 characters. */
   readonly reason?: string | undefined;
-  /** A WebSocket's close code. */
+  /** A WebSocket's close code, 0..65,535. */
   readonly code?: number | undefined;
 }
 
 export interface ShutdownOptions {
+  /** For the gateway's log; cut off after 1024 characters. */
   readonly reason?: string | undefined;
-  /** How long its sessions may go on, milliseconds; the gateway's own setting by default. */
+  /** How long its sessions may go on, milliseconds: 0..86,400,000; the gateway's own setting by default. */
   readonly drainMs?: number | undefined;
 }
 
@@ -72,6 +73,12 @@ const DEFAULT_CAPACITY = 10_000;
 const DEFAULT_PING_MS = 5000;
 const DEFAULT_SEND_BUFFER_BYTES = 64 * 1024 * 1024;
 const DEFAULT_REGISTER_TIMEOUT_MS = 15_000;
+
+const MAX_REASON_CHARACTERS = 1024;
+const MAX_CODE = 65_535;
+const MAX_DRAIN_MS = 86_400_000;
+/** A timer that is set for longer goes off at once. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** Which session, and where: what `send` and `drop` need. A Session is one. */
 export type SessionRef = Pick<Session, "gateway" | "id">;
@@ -96,9 +103,12 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
       sendBufferBytes: options.sendBufferBytes ?? DEFAULT_SEND_BUFFER_BYTES,
       registerTimeoutMs: options.registerTimeoutMs ?? DEFAULT_REGISTER_TIMEOUT_MS,
     };
-    if (typeof this.#options.capacity === "number")
-      checkRange("capacity", this.#options.capacity, 1, MAX_CAPACITY);
-    checkRange("pingMs", this.#options.pingMs, 100, 600_000);
+    const { capacity, pingMs, maxFrame, sendBufferBytes, registerTimeoutMs } = this.#options;
+    if (typeof capacity === "number") checkRange("capacity", capacity, 1, MAX_CAPACITY);
+    checkRange("pingMs", pingMs, 100, 600_000);
+    checkRange("maxFrame", maxFrame, MIN_MAX_FRAME, MAX_MAX_FRAME);
+    checkRange("sendBufferBytes", sendBufferBytes, 1, Number.MAX_SAFE_INTEGER);
+    checkRange("registerTimeoutMs", registerTimeoutMs, 1, MAX_TIMEOUT_MS);
     this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
   }
 
@@ -106,7 +116,7 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
    * Starts to listen for gateways.
    *
    * @returns the address that gateways dial
-   * @throws ListenError when the address is taken or can't be bound
+   * @throws ListenError when the address is taken or can't be bound; Error when it is not an address
    */
   async listen(): Promise<string> {
     return formatLinkUrl(await listenAt(this.#server, parseLinkUrl(this.#options.listen)));
@@ -135,48 +145,61 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
    * Sends to one client.
    *
    * @returns false when the session is gone or dropped; true means sent towards it, not received by it
+   * @throws RangeError for a payload over the gateway's `maxPayloadBytes`, which would cost it its link
    */
   send(ref: SessionRef, payload: Uint8Array | string): boolean {
-    return this.#byId.get(ref.gateway)?.send(ref.id, toBuffer(payload)) ?? false;
+    const link = this.#byId.get(ref.gateway);
+    if (link === undefined) return false;
+    return link.send(ref.id, payloadFor([link], payload));
   }
 
-  /** Sends to every client of one gateway, or of all. */
+  /**
+   * Sends to every client of one gateway, or of all.
+   *
+   * @throws RangeError for a payload over the `maxPayloadBytes` of any of them; nobody is then sent to
+   */
   broadcast(payload: Uint8Array | string, gateway?: number): void {
-    const bytes = toBuffer(payload);
-    for (const link of this.#byId.values()) {
-      if (gateway === undefined || link.id === gateway) link.sendAll(bytes);
-    }
+    const links = [...this.#byId.values()].filter((link) => gateway === undefined || link.id === gateway);
+    const bytes = payloadFor(links, payload);
+    for (const link of links) link.sendAll(bytes);
   }
 
   /**
    * Ends a session. What was sent to it before still arrives, unless it is discarded; `leave` follows.
    *
-   * @returns false when the session is gone, or dropped already
+   * @returns false when the session is gone, or dropped already; a drop may still become a discarding one
+   * @throws RangeError for a code out of its bounds
    */
   drop(ref: SessionRef, { discard = false, reason, code }: DropOptions = {}): boolean {
-    return this.#byId.get(ref.gateway)?.drop(ref.id, discard, { reason, code }) ?? false;
+    if (code !== undefined) checkRange("code", code, 0, MAX_CODE);
+    const drop = { reason: reason?.slice(0, MAX_REASON_CHARACTERS), code };
+    return this.#byId.get(ref.gateway)?.drop(ref.id, discard, drop) ?? false;
   }
 
   /**
    * Ends a gateway in good order.
    *
    * @returns false when there is no such gateway
+   * @throws RangeError for a time out of its bounds
    */
   shutdown(gateway: number, { reason, drainMs }: ShutdownOptions = {}): boolean {
+    if (drainMs !== undefined) checkRange("drainMs", drainMs, 0, MAX_DRAIN_MS);
     const link = this.#byId.get(gateway);
-    link?.shutdown({ reason, drainMs });
+    link?.shutdown({ reason: reason?.slice(0, MAX_REASON_CHARACTERS), drainMs });
     return link !== undefined;
   }
 
-  /** Stops listening and ends every link. The gateways dial again until a manager answers. */
+  /**
+   * Stops listening and ends every link, each of which is told as a `gatewayDown` before this resolves. The
+   * gateways dial again until a manager answers.
+   */
   async close(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
-    for (const link of this.#links) link.close();
     const cutOff = setTimeout(() => {
       for (const link of this.#links) link.abort();
     }, CLOSE_MS);
-    await promise;
+    await Promise.all([promise, ...[...this.#links].map((link) => link.close())]);
     clearTimeout(cutOff);
   }
 
@@ -217,15 +240,35 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
     const taken = this.gateways.some((other) => other.name === register.name && !other.ending);
     if (taken)
       return { code: "name-taken", message: `a gateway named '${register.name}' is registered already` };
-    const { capacity } = this.#options;
+    const capacity = this.#capacityOf(register.name);
     const id = ++this.#lastId;
     this.#byId.set(id, link);
-    return { id, capacity: typeof capacity === "number" ? capacity : capacity(register.name) };
+    return { id, capacity };
+  }
+
+  #capacityOf(name: string): number {
+    const { capacity } = this.#options;
+    if (typeof capacity === "number") return capacity;
+    const decided = capacity(name);
+    checkRange(`the capacity of '${name}'`, decided, 1, MAX_CAPACITY);
+    return decided;
   }
 }
 
 /** How long the links have to take what is left when a manager closes. */
 const CLOSE_MS = 1000;
+
+/** The payload's bytes, which all of `links` take in one piece. */
+function payloadFor(links: readonly GatewayLink[], payload: Uint8Array | string): Buffer {
+  const bytes = toBuffer(payload);
+  for (const { name, maxPayloadBytes } of links) {
+    if (bytes.length <= maxPayloadBytes) continue;
+    throw new RangeError(
+      `a payload of ${bytes.length} bytes is over the ${maxPayloadBytes} that gateway '${name}' takes`,
+    );
+  }
+  return bytes;
+}
 
 function toBuffer(payload: Uint8Array | string): Buffer {
   if (typeof payload === "string") return Buffer.from(payload);

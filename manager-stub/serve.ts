@@ -36,7 +36,7 @@ export async function serve(options: ServeOptions, log: Logger): Promise<Running
   const manager = new ManagerServer({ listen, capacity, pingMs });
   behaviours[behaviour](manager);
   logEvents(manager, log);
-  const api = createApi(manager);
+  const api = createApi(manager, [options.http.host]);
   const link = await manager.listen();
   try {
     const http = await listenHttp(api, options.http);
@@ -74,7 +74,7 @@ function logEvents(manager: ManagerServer, log: Logger): void {
     log.info({ id, gateway: name, endpoints }, "gateway up"),
   );
   manager.on("gatewaySuspect", ({ id, name }) =>
-    log.warn({ id, name }, "gateway suspect: it missed a heartbeat"),
+    log.warn({ id, gateway: name }, "gateway suspect: it missed a heartbeat"),
   );
   manager.on("gatewayDraining", ({ id, name }) => log.info({ id, gateway: name }, "gateway draining"));
   manager.on("gatewayDown", ({ id, name }, code, message) =>
