@@ -7,7 +7,7 @@
 import { randomBytes } from "node:crypto";
 import { FramedStream, type OpenStream } from "../../link/framed-stream.ts";
 import type * as body from "../../proto/bodies.ts";
-import { fromManagerBounds, PROTOCOL_VERSION, SESSION_BYTES } from "../../proto/frame.ts";
+import { fromManagerBounds, MIN_MAX_FRAME, PROTOCOL_VERSION, SESSION_BYTES } from "../../proto/frame.ts";
 import { toManager } from "../../proto/from-gateway.ts";
 import { type FromManagerHandler, readFromManager } from "../../proto/from-manager.ts";
 import { ProtocolError } from "../../proto/protocol-error.ts";
@@ -76,7 +76,7 @@ export class ManagerLink implements FromManagerHandler {
   #loss: Pick<LinkLoss, "code" | "message" | "final"> | undefined;
   #cancelTimer: Cancel = () => {};
   /** The longest payload of a `Msg` that the manager accepts. */
-  #maxPayload = 0;
+  #maxPayload = MIN_MAX_FRAME - SESSION_BYTES;
   #pingMs = 0;
   #upSince = 0;
   #lastHeardAt = 0;
@@ -122,6 +122,8 @@ export class ManagerLink implements FromManagerHandler {
     this.#state = "registering";
     this.#loss = undefined;
     this.#rttMs = undefined;
+    this.#pingSeq = 0;
+    this.#heardBytes = 0;
     this.#cancelTimer = clock.after(limits.registerTimeoutMs, () => {
       this.#fail("register-timeout", `not registered within ${limits.registerTimeoutMs} ms`);
     });

@@ -64,6 +64,8 @@ export class Sessions implements SlotOwner {
   readonly #live: Slot[] = [];
   /** Sessions with something held that is not yet written. */
   #dirty: Slot[] = [];
+  /** No write since the last flush still needs the memory that it was given. */
+  #released = true;
   #connectedCount = 0;
   #paused = false;
   #watchers: Watcher[] = [];
@@ -143,12 +145,12 @@ export class Sessions implements SlotOwner {
    */
   flush(): boolean {
     const dirty = this.#dirty;
-    if (dirty.length === 0) return true;
     this.#dirty = [];
-    let released = true;
     for (const slot of dirty) {
-      if (slot.phase === "inUse" && !this.#writeHeld(slot)) released = false;
+      if (slot.phase === "inUse") this.#writeHeld(slot);
     }
+    const released = this.#released;
+    this.#released = true;
     return released;
   }
 
@@ -345,18 +347,16 @@ export class Sessions implements SlotOwner {
     }
   }
 
-  /** Writes what is held for a client; says whether its memory may be used again. */
-  #writeHeld(slot: Slot): boolean {
+  #writeHeld(slot: Slot): void {
     const { connection, held, moreHeld } = slot;
-    if (connection === undefined || held === undefined) return true;
+    if (connection === undefined || held === undefined) return;
     slot.held = undefined;
     slot.moreHeld = undefined;
-    const released = connection.write(moreHeld === undefined ? held : Buffer.concat(moreHeld));
+    if (!connection.write(moreHeld === undefined ? held : Buffer.concat(moreHeld))) this.#released = false;
     if (slot.phase === "inUse" && connection.queuedBytes > this.#limits.clientBufferBytes) {
       this.#counters.slowConsumers++;
       this.#end(slot, "cut", { by: "gateway", reason: "slow-consumer" });
     }
-    return released;
   }
 }
 

@@ -312,3 +312,15 @@ describe("waiting for the sessions", () => {
     assert.equal(await empty, false);
   });
 });
+
+describe("the memory that a manager's bytes lie in", () => {
+  test("is not given back while a write needs it, also when the session was dropped in the same turn", () => {
+    const { sessions, join } = setUp();
+    const { client, id } = join();
+    client.write = () => false;
+    sessions.send(id, Buffer.from("bye"));
+    sessions.drop(id);
+    assert.equal(sessions.flush(), false);
+    assert.equal(sessions.flush(), true, "the next turn's memory is its own");
+  });
+});

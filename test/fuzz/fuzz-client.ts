@@ -1,0 +1,120 @@
+/**
+ * A client's connection under fuzz. Like a socket it keeps the very buffer of a write that the kernel does
+ * not take, so a gateway that uses that memory again too early is found out; and it knows whose bytes it may get.
+ */
+
+import assert from "node:assert/strict";
+import { Slot } from "../../gateway/slots/slot.ts";
+import type { Connection, ConnectionSink } from "../../gateway/transports/connection.ts";
+
+/** The byte that everything for one session is made of. */
+export function markOf(session: number): number {
+  return 1 + (session % 251);
+}
+
+/** The byte that everything for all is made of. */
+export const MARK_OF_ALL = 0xff;
+
+export class FuzzClient implements Connection {
+  readonly address = "192.0.2.1";
+  readonly port = 50_000;
+  /** Whether to look at what the client gets; not to be done when its frames were spoiled. */
+  checked = true;
+  /** The kernel takes nothing. */
+  stuck = false;
+  paused = false;
+  finishing = false;
+  /** It was ended from this side. */
+  ended = false;
+  gone = false;
+  #sink: ConnectionSink | undefined;
+  #session = 0;
+  #inFlight: { readonly bytes: Buffer; readonly copy: Buffer } | undefined;
+  #waitingBytes = 0;
+
+  get queuedBytes(): number {
+    return (this.#inFlight?.bytes.length ?? 0) + this.#waitingBytes;
+  }
+
+  get unsentBytes(): number {
+    return this.queuedBytes;
+  }
+
+  /** The slot that it holds; undefined when it was refused. */
+  get slot(): Slot | undefined {
+    return this.#sink instanceof Slot ? this.#sink : undefined;
+  }
+
+  open(sink: ConnectionSink): void {
+    this.#sink = sink;
+    this.#session = this.slot?.session ?? 0;
+  }
+
+  write(bytes: Buffer): boolean {
+    assert.ok(!this.ended && !this.gone && !this.finishing, "a write on a connection that was ended");
+    if (this.checked) this.#check(bytes);
+    if (!this.stuck) return true;
+    if (this.#inFlight === undefined) {
+      this.#inFlight = { bytes, copy: Buffer.from(bytes) };
+      return false;
+    }
+    this.#waitingBytes += bytes.length;
+    return true;
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+  }
+
+  finish(): void {
+    this.finishing = true;
+  }
+
+  reset(): void {
+    this.ended = true;
+  }
+
+  close(): void {
+    this.ended = true;
+  }
+
+  // What the kernel and the client do.
+
+  /** The kernel takes what is queued. */
+  unstick(): void {
+    this.stuck = false;
+    const sent = this.#inFlight;
+    this.#inFlight = undefined;
+    this.#waitingBytes = 0;
+    if (sent !== undefined)
+      assert.ok(sent.bytes.equals(sent.copy), "memory of a write under way was used again");
+  }
+
+  /** The client sent `bytes`, unless nobody reads. */
+  says(bytes: Buffer): void {
+    if (!this.paused && !this.ended && !this.gone) this.#sink?.received(bytes, bytes.length);
+  }
+
+  halfCloses(): void {
+    if (!this.ended && !this.gone) this.#sink?.finished();
+  }
+
+  /** The connection's end reaches the gateway. */
+  goes(code?: string): void {
+    if (this.gone) return;
+    this.gone = true;
+    this.#sink?.closed(code === undefined ? undefined : Object.assign(new Error(code), { code }));
+  }
+
+  #check(bytes: Buffer): void {
+    const own = markOf(this.#session);
+    for (const byte of bytes) {
+      if (byte !== own && byte !== MARK_OF_ALL)
+        assert.fail(`session ${this.#session} got a byte that is not its own`);
+    }
+  }
+}

@@ -1,0 +1,355 @@
+/** Whatever a manager sends, a gateway takes it or ends the link for a reason that has a name. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { FromManager } from "../../proto/frame.ts";
+import { FrameBatch } from "../../proto/frame-batch.ts";
+import { toGateway } from "../../proto/from-manager.ts";
+import { managerBodies } from "../proto/body-specs.ts";
+import { frame, sessionFrame } from "../proto/support.ts";
+import { anyBody, type Fault, managerFaults, mutate, pieces } from "./frames.ts";
+import { MARK_OF_ALL, markOf } from "./fuzz-client.ts";
+import { GatewayWorld, MAX_CAPACITY } from "./gateway-world.ts";
+import { MemoryWatch, ReaderWatch } from "./leaks.ts";
+import { fuzzFrames, fuzzSeed, Random, WORTHWHILE_FRAMES } from "./random.ts";
+
+/** Every code that a link may end with, beside those of protocol errors. */
+const lossCode =
+  /^(unknown-type|frame-too-big|bad-length|bad-map|bad-body|unexpected-frame|finished|link-closed|link-dead|register-timeout|link-ECONNRESET|link-ECONNREFUSED|rejected-.*)$/s;
+
+const faults = managerFaults();
+const epoch = Buffer.alloc(16, 7);
+
+const registration = {
+  id: 1,
+  capacity: 1,
+  epoch,
+  pingMs: 100,
+  maxFrame: 65_536,
+  resumed: false,
+  received: 0,
+};
+
+/** Appends one frame of a manager's. */
+type Speech = (batch: FrameBatch) => void;
+
+function fault(name: string, code: Fault["code"], speech: Speech): Fault {
+  const batch = new FrameBatch();
+  speech(batch);
+  return { name, code, bytes: Buffer.concat(batch.take()) };
+}
+
+/** Whole frames that have no place before the gateway is registered. */
+const earlyFaults: readonly Fault[] = [
+  fault("an early Msg", "unexpected-frame", (batch) => toGateway.message(batch, 0x00100000, epoch)),
+  fault("an early MsgAll", "unexpected-frame", (batch) => toGateway.messageAll(batch, epoch)),
+  fault("an early Drop", "unexpected-frame", (batch) => toGateway.drop(batch, 0x00100000)),
+  fault("an early DropDiscard", "unexpected-frame", (batch) => toGateway.dropDiscard(batch, 0x00100000)),
+  fault("an early Shutdown", "unexpected-frame", (batch) => toGateway.shutdown(batch)),
+  fault("an early Pong", "unexpected-frame", (batch) => toGateway.pong(batch, { seq: 0, at: 0 })),
+  fault("too large a capacity", "bad-body", (batch) => {
+    toGateway.registered(batch, { ...registration, capacity: MAX_CAPACITY + 1 });
+  }),
+  fault("a link that is resumed", "bad-body", (batch) => {
+    toGateway.registered(batch, { ...registration, resumed: true });
+  }),
+];
+
+/** Whole frames that have no place once it is. */
+const lateFaults: readonly Fault[] = [
+  fault("a second Registered", "unexpected-frame", (batch) => toGateway.registered(batch, registration)),
+  fault("a late Rejected", "unexpected-frame", (batch) => {
+    toGateway.rejected(batch, { code: "version", message: "no" });
+  }),
+];
+
+class GatewayFuzz {
+  readonly world: GatewayWorld;
+  frames = 0;
+  links = 0;
+  /** What the link did last, for the failure message. */
+  story: string[] = [];
+  readonly #random: Random;
+  readonly #batch = new FrameBatch();
+  readonly #readers = new ReaderWatch();
+
+  constructor(seed: number) {
+    this.#random = new Random(seed);
+    this.world = new GatewayWorld(this.#random);
+  }
+
+  close(): void {
+    this.#readers.close();
+    this.world.sessions.stop();
+    assert.equal(this.world.clock.timerCount, 0);
+  }
+
+  /** A link that is registered, or about to be, and meets one fault: its end must have the fault's code. */
+  async meet({ name, bytes, code }: Fault, registered: boolean): Promise<void> {
+    this.story = [`${registered ? "registered" : "registering"}: ${name}`];
+    await this.#begin();
+    if (registered) await this.#register();
+    this.#feed(bytes, 1);
+    await this.#end(code);
+  }
+
+  /** A link that takes a random course. */
+  async wander(): Promise<void> {
+    const random = this.#random;
+    this.story = [];
+    await this.#begin();
+    if (random.chance(0.95)) await this.#register();
+    for (let left = random.below(12); left > 0 && this.world.open; left--) await this.#step();
+    await this.#finish();
+  }
+
+  async #begin(): Promise<void> {
+    this.links++;
+    this.world.dial();
+    this.world.stream.emit("connect");
+    await turn();
+    this.world.hear();
+  }
+
+  async #register(): Promise<void> {
+    const random = this.#random;
+    const capacity = random.between(1, MAX_CAPACITY);
+    const registered = { ...registration, id: this.links, capacity, pingMs: random.between(100, 400) };
+    this.#feed(
+      this.#bytesOf(1, (batch) => toGateway.registered(batch, registered)),
+      1,
+    );
+    assert.ok(this.world.link.up, "the gateway is not registered");
+    await turn();
+    this.world.hear();
+  }
+
+  /** Some frames, what clients do, and some time. */
+  async #step(): Promise<void> {
+    const { world } = this;
+    const random = this.#random;
+    const wasUp = world.link.up;
+    world.stirClients();
+    await turn();
+    world.hear();
+    const count = random.between(1, 14);
+    const bytes = this.#bytesOf(count, (batch) => this.#anything(batch));
+    this.#feed(random.chance(0.04) ? this.#spoil(bytes) : bytes, count);
+    if (wasUp && world.checkClients) assert.ok(world.open, "good frames have ended the link");
+    if (random.chance(0.1)) this.#squeeze();
+    if (random.chance(0.5)) world.clock.advance(random.below(100));
+  }
+
+  /** The stream to the manager takes nothing for a while, or goes on. */
+  #squeeze(): void {
+    const { stream } = this.world;
+    stream.holding = !stream.holding;
+    if (!stream.holding) stream.takeHeld();
+  }
+
+  /** One frame that has its place, mostly; sometimes one that is stale, which does no harm. */
+  #anything(batch: FrameBatch): void {
+    const random = this.#random;
+    const { unacknowledged } = this.world;
+    const kind = random.below(100);
+    const session = this.#anySession();
+    if (kind < 60) toGateway.message(batch, session, this.#payload(markOf(session)));
+    else if (kind < 70) toGateway.messageAll(batch, this.#payload(MARK_OF_ALL));
+    else if (kind < 80) this.#acknowledge(batch, unacknowledged);
+    else if (kind < 84) toGateway.drop(batch, session);
+    else if (kind < 87) toGateway.dropDiscard(batch, session);
+    else if (kind < 90)
+      this.#raw(batch, sessionFrame(FromManager.Drop, session, anyBody(random, managerBodies.Drop)));
+    else if (kind < 92)
+      this.#raw(batch, frame(FromManager.Shutdown, anyBody(random, managerBodies.Shutdown)));
+    else if (kind < 96) toGateway.pong(batch, { seq: random.below(4), at: this.world.clock.wall() });
+    else if (kind < 98) this.#raw(batch, frame(FromManager.Pong, anyBody(random, managerBodies.Pong)));
+    else this.#raw(batch, frame(FromManager.Ack, random.bytes(8)));
+  }
+
+  /** Mostly one that is there; else one that has ended, or never was. */
+  #anySession(): number {
+    const random = this.#random;
+    const { live, past } = this.world;
+    if (random.chance(0.9) && live.size > 0) return random.pick([...live]);
+    return random.chance(0.7) && past.length > 0 ? random.pick(past) : random.u32();
+  }
+
+  #acknowledge(batch: FrameBatch, unacknowledged: Set<number>): void {
+    for (const session of unacknowledged) {
+      unacknowledged.delete(session);
+      if (this.#random.chance(0.9)) toGateway.drop(batch, session);
+      return;
+    }
+    toGateway.shutdown(batch);
+  }
+
+  #payload(mark: number): Buffer {
+    const random = this.#random;
+    const length = random.chance(0.002)
+      ? random.below(70_000)
+      : random.chance(0.1)
+        ? random.below(2000)
+        : random.below(64);
+    return Buffer.alloc(length, mark);
+  }
+
+  #raw(batch: FrameBatch, bytes: Buffer): void {
+    batch.frame(bytes.readUInt32LE(0), bytes.subarray(8));
+  }
+
+  #bytesOf(count: number, speech: Speech): Buffer {
+    for (let said = 0; said < count; said++) speech(this.#batch);
+    const chunks = this.#batch.take();
+    const bytes = Buffer.concat(chunks);
+    this.#batch.recycle(chunks);
+    return bytes;
+  }
+
+  /** From here on the manager's bytes are not those that it meant. */
+  #spoil(bytes: Buffer): Buffer {
+    this.story.push("spoiled");
+    this.world.checkClients = false;
+    for (const client of this.world.clients) client.checked = false;
+    return mutate(this.#random, bytes);
+  }
+
+  #feed(bytes: Buffer, frames: number): void {
+    let fedBytes = 0;
+    for (const piece of pieces(this.#random, bytes)) {
+      if (!this.world.open) break;
+      this.world.feed(piece);
+      fedBytes += piece.length;
+    }
+    this.frames += Math.ceil((frames * fedBytes) / Math.max(1, bytes.length));
+  }
+
+  /** Brings the link to its end in one of many ways. */
+  async #finish(): Promise<void> {
+    const { world } = this;
+    const random = this.#random;
+    if (!world.open) return this.#end();
+    const clean = world.checkClients;
+    switch (random.below(9)) {
+      case 0: {
+        const fault = random.pick(faults);
+        this.story.push(fault.name);
+        this.#feed(fault.bytes, 1);
+        return this.#endOf(clean ? fault.code : undefined);
+      }
+      case 1: {
+        const { name, bytes, code } = random.pick(world.link.up ? lateFaults : earlyFaults);
+        this.story.push(name);
+        this.#feed(bytes, 1);
+        return this.#endOf(clean ? code : undefined);
+      }
+      case 2:
+        this.story.push("noise");
+        this.#feed(random.bytes(random.between(1, 300)), 1);
+        return this.#endOf(undefined);
+      case 3:
+        this.story.push("the manager ends its side");
+        world.stream.feedEnd();
+        return this.#endOf(world.stream.holding ? undefined : "link-closed");
+      case 4:
+        this.story.push("the stream breaks");
+        world.stream.destroy(Object.assign(new Error("reset"), { code: "ECONNRESET" }));
+        return this.#endOf("link-ECONNRESET");
+      case 5:
+        this.story.push("silence");
+        return this.#endOf(world.link.up ? "link-dead" : "register-timeout");
+      case 6:
+        this.story.push("abort");
+        world.link.abort();
+        return this.#endOf("finished");
+      case 7:
+        this.story.push("finish");
+        world.link.finish();
+        return this.#endOf("finished");
+      default:
+        return this.#reject(clean);
+    }
+  }
+
+  async #reject(clean: boolean): Promise<void> {
+    const { world } = this;
+    const code = world.link.up ? "unexpected-frame" : "rejected-version";
+    this.story.push("Rejected");
+    const rejected = { code: "version", message: "no" };
+    this.#feed(
+      this.#bytesOf(1, (batch) => toGateway.rejected(batch, rejected)),
+      1,
+    );
+    return this.#endOf(clean ? code : undefined);
+  }
+
+  /** The link must end by now, or at the latest when its time is up. */
+  async #endOf(code: string | undefined): Promise<void> {
+    await turn();
+    // The first check may find that something was heard since the last.
+    for (const ms of [this.world.pingMs, Math.max(1000, 4 * this.world.pingMs)]) {
+      if (this.world.loss === undefined) this.world.clock.advance(ms);
+      await turn();
+    }
+    return this.#end(code);
+  }
+
+  async #end(code?: string): Promise<void> {
+    await turn();
+    const { world } = this;
+    assert.ok(world.loss !== undefined, "the link goes on and on");
+    assert.match(world.loss.code, lossCode);
+    assert.notEqual(world.loss.message, "");
+    if (code !== undefined) assert.equal(world.loss.code, code, world.loss.message);
+    world.settle();
+    this.#readers.assertEmpty();
+  }
+}
+
+/** Runs `body`; its error says how to see it again. */
+async function told(fuzz: GatewayFuzz, body: () => Promise<void>): Promise<void> {
+  try {
+    await body();
+  } catch (error) {
+    const where = `link ${fuzz.links} after ${fuzz.frames} frames, FUZZ_SEED=${fuzzSeed}: ${fuzz.story.join("; ")}`;
+    throw new Error(`${(error as Error).message} (${where})`, { cause: error });
+  }
+}
+
+describe(`the gateway's end of a link, FUZZ_SEED=${fuzzSeed}`, () => {
+  test("ends with the right code at each fault of a frame, before and after registration", async (t) => {
+    const fuzz = new GatewayFuzz(fuzzSeed);
+    t.after(() => fuzz.close());
+    await told(fuzz, async () => {
+      for (const fault of [...faults, ...earlyFaults]) await fuzz.meet(fault, false);
+      for (const fault of [...faults, ...lateFaults]) await fuzz.meet(fault, true);
+    });
+    assert.equal(fuzz.links, 2 * faults.length + earlyFaults.length + lateFaults.length);
+  });
+
+  test("takes or refuses whatever comes, and leaves nothing behind", async (t) => {
+    const fuzz = new GatewayFuzz(fuzzSeed);
+    t.after(() => fuzz.close());
+    const memory = new MemoryWatch();
+    const total = fuzzFrames / 2;
+    const start = performance.now();
+    await told(fuzz, async () => {
+      while (fuzz.frames < total) {
+        await fuzz.wander();
+        memory.note(fuzz.frames, total);
+      }
+    });
+    const seconds = (performance.now() - start) / 1000;
+    const grownBytes = memory.assertSteady(1024 * 1024);
+    const { counters } = fuzz.world;
+    t.diagnostic(
+      `${fuzz.frames} frames over ${fuzz.links} links, ${Math.round(fuzz.frames / seconds)} frames/s, ` +
+        `${counters.joins} sessions, ${counters.outMsgs} messages, heap ${grownBytes} bytes`,
+    );
+    if (total < WORTHWHILE_FRAMES) return;
+    const { joins, refused, outMsgs, staleFrames, unacknowledged, slowConsumers } = counters;
+    const seen = { joins, refused, outMsgs, staleFrames, unacknowledged, slowConsumers };
+    for (const [what, count] of Object.entries(seen)) assert.ok(count > 0, `the run has seen no ${what}`);
+  });
+});

@@ -1,0 +1,221 @@
+/**
+ * The gateway's end of a link in a world of its own: the real link, sessions and router, with clients that
+ * do as they please, under a clock whose hands the fuzzer turns. What the gateway says is heard as a manager
+ * would hear it, and held to the protocol.
+ */
+
+import assert from "node:assert/strict";
+import { type LinkLoss, ManagerLink } from "../../gateway/links/manager-link.ts";
+import { newCounters } from "../../gateway/metrics/counters.ts";
+import { ManagerRouter } from "../../gateway/routers/manager.ts";
+import { Sessions } from "../../gateway/slots/sessions.ts";
+import { fromGatewayBounds } from "../../proto/frame.ts";
+import { FrameReader } from "../../proto/frame-reader.ts";
+import { type FromGatewayHandler, readFromGateway } from "../../proto/from-gateway.ts";
+import { FakeClock } from "../helpers/fake-clock.ts";
+import { FakeStream } from "../link/fake-stream.ts";
+import { FuzzClient } from "./fuzz-client.ts";
+import type { Random } from "./random.ts";
+
+export const MAX_CAPACITY = 48;
+
+const MAX_PAST = 100;
+
+const limits = {
+  registerTimeoutMs: 1000,
+  linkBufferBytes: 4096,
+  maxFrame: 128 * 1024,
+  maxCapacity: MAX_CAPACITY,
+  reconnectMinMs: 1,
+  reconnectMaxMs: 10,
+  clientBufferBytes: 16 * 1024,
+  halfCloseMs: 200,
+  flushTimeoutMs: 300,
+  ackTimeoutMs: 400,
+} as const;
+
+export class GatewayWorld {
+  readonly clock = new FakeClock();
+  readonly counters = newCounters();
+  readonly link: ManagerLink;
+  readonly sessions: Sessions;
+  /** How the present link ended. */
+  loss: LinkLoss | undefined;
+  /** The heartbeat's interval of the present link, milliseconds. */
+  pingMs = 0;
+  stream = new FakeStream();
+  /** What a manager knows of the sessions of the present link. */
+  readonly live = new Set<number>();
+  readonly unacknowledged = new Set<number>();
+  /** Sessions that have ended, on this link or one before. */
+  readonly past: number[] = [];
+  readonly clients = new Set<FuzzClient>();
+  /** Whether what clients get is looked at: not when what was sent to them was spoiled. */
+  checkClients = true;
+
+  readonly #random: Random;
+  /** The one buffer that the link is read into, like a real one's. */
+  #readBuffer = Buffer.alloc(0);
+  #ear: FrameReader;
+  #registered = false;
+
+  constructor(random: Random) {
+    this.#random = random;
+    this.#ear = this.#newEar();
+    this.link = new ManagerLink({
+      dial: (read) => this.stream.open(read),
+      identity: () => ({ name: "fuzzed", pid: 1, endpoints: [] }),
+      vitals: () => ({
+        sessions: this.sessions.liveCount,
+        capacity: this.sessions.table.capacity,
+        slots: this.sessions.slotCounts(),
+      }),
+      handler: {
+        message: (session, bytes, start, end) => this.sessions.send(session, bytes.subarray(start, end)),
+        messageAll: (bytes, start, end) => this.sessions.sendAll(bytes.subarray(start, end)),
+        drop: (session) => this.sessions.drop(session),
+        dropDiscard: (session) => this.sessions.dropDiscard(session),
+        shutdown() {},
+        registered: ({ capacity, pingMs }) => this.#letIn(capacity, pingMs),
+        readDone: () => this.sessions.flush(),
+        congested: (congested) => this.sessions.setPaused(congested),
+        lost: (loss) => this.#lost(loss),
+      },
+      limits,
+      clock: this.clock,
+      random: () => random.next(),
+    });
+    const router = new ManagerRouter(this.link, this.clock);
+    this.sessions = new Sessions({ router, limits, counters: this.counters, clock: this.clock });
+  }
+
+  /** Whether the present link can still be fed. */
+  get open(): boolean {
+    return !this.stream.destroyed;
+  }
+
+  /** Begins a new link. */
+  dial(): void {
+    this.stream = new FakeStream();
+    this.#ear = this.#newEar();
+    this.#registered = false;
+    this.loss = undefined;
+    this.pingMs = 0;
+    this.checkClients = true;
+    this.live.clear();
+    this.unacknowledged.clear();
+    this.link.dial();
+  }
+
+  /** Gives the link a piece of what its manager sends; the memory is used again if the gateway lets it. */
+  feed(piece: Buffer): void {
+    if (this.#readBuffer.length < piece.length) this.#readBuffer = Buffer.alloc(Math.max(1024, piece.length));
+    piece.copy(this.#readBuffer);
+    const reusable = this.stream.feed(this.#readBuffer, piece.length);
+    if (reusable) this.#readBuffer.fill(0, 0, piece.length);
+    else this.#readBuffer = Buffer.alloc(0);
+  }
+
+  /** Hears what the gateway wrote. */
+  hear(): void {
+    for (const bytes of this.stream.writes.splice(0)) this.#ear.push(bytes);
+  }
+
+  /** A few things that happen to clients. */
+  stirClients(): void {
+    const random = this.#random;
+    for (let left = random.below(9); left > 0; left--) {
+      const [client] = random.chance(0.3) ? [this.#newClient()] : [random.pick([...this.clients, undefined])];
+      if (client === undefined) continue;
+      const event = random.below(12);
+      if (event < 6) client.says(random.bytes(random.chance(0.05) ? 3000 : random.below(60)));
+      else if (event < 7) client.halfCloses();
+      else if (event < 8) this.#end(client, random.pick([undefined, "ECONNRESET", "EPIPE", "ETIMEDOUT"]));
+      else if (event < 9) client.stuck = true;
+      else client.unstick();
+    }
+    this.#endClients();
+  }
+
+  /** Ends every client, and asserts that the link has left nothing behind. */
+  settle(): void {
+    assert.ok(this.loss !== undefined, "the link has not ended");
+    for (const client of this.clients) this.#end(client);
+    const { table, liveCount, connectedCount } = this.sessions;
+    assert.deepEqual([this.link.down, this.link.up, this.stream.destroyed], [true, false, true]);
+    assert.deepEqual([liveCount, connectedCount, table.usedCount], [0, 0, 0], "sessions are left");
+    assert.equal(this.clock.timerCount, 1, "timers are left beside the sweep");
+    this.#readBuffer = Buffer.alloc(0);
+  }
+
+  #letIn(capacity: number, pingMs: number): void {
+    this.pingMs = pingMs;
+    this.sessions.table.resize(capacity);
+    this.link.listening([]);
+    this.sessions.accepting = true;
+  }
+
+  #lost(loss: LinkLoss): void {
+    assert.equal(this.loss, undefined, "a link was lost twice");
+    this.loss = loss;
+    this.sessions.accepting = false;
+    this.sessions.detachAll("manager-lost");
+  }
+
+  #newClient(): FuzzClient | undefined {
+    if (this.clients.size > MAX_CAPACITY + 8) return undefined;
+    const client = new FuzzClient();
+    client.checked = this.checkClients;
+    this.clients.add(client);
+    this.sessions.accept(client, { transport: "tcp", name: "fuzzed" });
+    return client;
+  }
+
+  /** Connections that the gateway ended, and that nothing holds up, are gone after a while. */
+  #endClients(): void {
+    for (const client of this.clients) {
+      client.checked &&= this.checkClients;
+      const through = client.ended || (client.finishing && !client.stuck);
+      if (through && this.#random.chance(0.7)) this.#end(client);
+    }
+  }
+
+  #end(client: FuzzClient, code?: string): void {
+    this.clients.delete(client);
+    client.goes(code);
+  }
+
+  #newEar(): FrameReader {
+    const handler = this.#manager();
+    return new FrameReader(fromGatewayBounds, limits.maxFrame, (type, bytes, start, end) => {
+      readFromGateway(handler, type, bytes, start, end);
+    });
+  }
+
+  /** A manager's ear: what the gateway says must make sense. */
+  #manager(): FromGatewayHandler {
+    return {
+      register: () => {
+        assert.equal(this.#registered, false, "Register twice");
+        this.#registered = true;
+      },
+      listening: () => assert.ok(this.#registered && this.pingMs > 0, "Listening before Registered"),
+      ping: ({ sessions }) => assert.ok(sessions <= MAX_CAPACITY),
+      draining: () => assert.fail("nobody asked for Draining"),
+      join: (session) => {
+        assert.ok(
+          !this.live.has(session) && !this.unacknowledged.has(session),
+          "a CLJoin for a session that is there",
+        );
+        this.live.add(session);
+      },
+      message: (session) => assert.ok(this.live.has(session), "a Msg of a session that is not there"),
+      disconnected: (session) => {
+        assert.ok(this.live.delete(session), "a CLDisconnected of a session that is not there");
+        this.unacknowledged.add(session);
+        this.past.push(session);
+        if (this.past.length > MAX_PAST) this.past.shift();
+      },
+    };
+  }
+}

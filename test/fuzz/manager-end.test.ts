@@ -1,0 +1,380 @@
+/** Whatever a gateway sends, a manager takes it or ends the link for a reason that has a name. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { FromGateway } from "../../proto/frame.ts";
+import { FrameBatch } from "../../proto/frame-batch.ts";
+import { toManager } from "../../proto/from-gateway.ts";
+import { sessionId } from "../../proto/session-id.ts";
+import { type BodySpec, gatewayBodies } from "../proto/body-specs.ts";
+import { anyBody, type Fault, gatewayFaults, mutate, pieces } from "./frames.ts";
+import { markOf } from "./fuzz-client.ts";
+import { MemoryWatch, ReaderWatch } from "./leaks.ts";
+import { MAX_CAPACITY, ManagerWorld, options } from "./manager-world.ts";
+import { fuzzFrames, fuzzSeed, Random, WORTHWHILE_FRAMES } from "./random.ts";
+
+/** Every code that a link may end with, beside those of protocol errors. */
+const lossCode =
+  /^(unknown-type|frame-too-big|bad-length|bad-map|bad-body|unexpected-frame|link-closed|link-dead|register-timeout|send-buffer|manager-closed|link-ECONNRESET|rejected-.*)$/s;
+
+const faults = gatewayFaults();
+const nonce = Buffer.alloc(16, 7);
+const join = { addr: "192.0.2.1", port: 50_000, transport: "tcp", listener: "fuzzed", at: 1_767_225_600_000 };
+const ended = {
+  reason: "client-closed",
+  by: "client",
+  inBytes: 1,
+  outBytes: 2,
+  inMsgs: 3,
+  outMsgs: 4,
+  unsentBytes: 0,
+  ms: 5,
+} as const;
+
+const drained = { reason: "fuzzed", drainMs: 0 };
+const registration = { version: 1, name: "fuzzed", pid: 1, endpoints: [], maxFrame: 65_536, nonce };
+
+/** Appends one frame of a gateway's. */
+type Speech = (batch: FrameBatch) => void;
+
+/** Whole frames, the last of which has no place. */
+function outOfPlace(name: string, ...speeches: readonly Speech[]): Fault {
+  const batch = new FrameBatch();
+  for (const speech of speeches) speech(batch);
+  return { name, bytes: Buffer.concat(batch.take()), code: "unexpected-frame" };
+}
+
+const stranger = sessionId(7, 1000);
+const joins: Speech = (batch) => toManager.join(batch, stranger, join);
+const speaks: Speech = (batch) => toManager.message(batch, stranger, nonce, 0, nonce.length);
+const leaves: Speech = (batch) => toManager.disconnected(batch, stranger, ended);
+const registers: Speech = (batch) => toManager.register(batch, registration);
+
+/** Out of place before a gateway is registered. */
+const earlyFaults: readonly Fault[] = [
+  outOfPlace("an early CLJoin", joins),
+  outOfPlace("an early Msg", speaks),
+  outOfPlace("an early CLDisconnected", leaves),
+  outOfPlace("an early Ping", (batch) => toManager.ping(batch, { seq: 1, at: 0, sessions: 0, capacity: 0 })),
+  outOfPlace("an early Listening", (batch) => toManager.listening(batch, [])),
+  outOfPlace("an early Draining", (batch) => toManager.draining(batch, drained)),
+  outOfPlace("Register twice", registers, registers),
+];
+
+/** Out of place once it is. */
+const lateFaults: readonly Fault[] = [
+  outOfPlace("a second Register", registers),
+  outOfPlace("a Msg of a stranger", speaks),
+  outOfPlace("a Msg of nobody", (batch) => toManager.message(batch, 0, nonce, 0, nonce.length)),
+  outOfPlace("a CLDisconnected of a stranger", leaves),
+  outOfPlace("a CLJoin of nobody", (batch) => toManager.join(batch, 0, join)),
+  outOfPlace("a CLJoin of generation 0", (batch) => toManager.join(batch, 0xfffff, join)),
+  outOfPlace("CLJoin twice", joins, joins),
+  outOfPlace("CLDisconnected twice", joins, leaves, leaves),
+  outOfPlace("a Msg after CLDisconnected", joins, leaves, speaks),
+  outOfPlace("CLJoin beyond the capacity", (batch) => {
+    for (let slot = 0; slot <= MAX_CAPACITY; slot++) toManager.join(batch, sessionId(9, 2000 + slot), join);
+  }),
+];
+
+class ManagerFuzz {
+  readonly world: ManagerWorld;
+  frames = 0;
+  links = 0;
+  /** What the link did last, for the failure message. */
+  story: string[] = [];
+  readonly #random: Random;
+  readonly #batch = new FrameBatch();
+  readonly #readers = new ReaderWatch();
+
+  constructor(seed: number) {
+    this.#random = new Random(seed);
+    this.world = new ManagerWorld(this.#random);
+  }
+
+  async close(): Promise<void> {
+    if (this.world.loss === undefined) this.world.link.abort();
+    await turn();
+    this.#readers.close();
+    this.world.timers.restore();
+  }
+
+  /** A link that is registered, or about to be, and meets one fault: its end must have the fault's code. */
+  async meet({ name, bytes, code }: Fault, registered: boolean): Promise<void> {
+    await this.#begin();
+    this.story = [`${registered ? "registered" : "registering"}: ${name}`];
+    if (registered) await this.#register();
+    this.#feed(bytes, 1);
+    await this.#end(code);
+  }
+
+  /** A link that takes a random course. */
+  async wander(): Promise<void> {
+    const random = this.#random;
+    await this.#begin();
+    if (random.chance(0.05)) {
+      await this.#beRejected();
+      return;
+    }
+    if (random.chance(0.95)) await this.#register();
+    for (let left = random.below(12); left > 0 && this.world.open; left--) await this.#step();
+    await this.#finish();
+  }
+
+  async #begin(): Promise<void> {
+    if (this.links > 0) this.world.accept();
+    this.links++;
+    this.story = [];
+    await turn();
+  }
+
+  async #register(): Promise<void> {
+    this.#feed(
+      this.#bytesOf(1, (batch) => this.#sayRegister(batch)),
+      1,
+    );
+    assert.ok(this.world.link.id > 0, "the gateway is not registered");
+    await turn();
+    this.world.hear();
+  }
+
+  #sayRegister(batch: FrameBatch): void {
+    if (this.#random.chance(0.8)) toManager.register(batch, registration);
+    else this.#raw(batch, FromGateway.Register, gatewayBodies.Register);
+  }
+
+  async #beRejected(): Promise<void> {
+    this.story.push("rejected");
+    this.world.admitNext = { code: "name-taken", message: "no" };
+    this.#feed(
+      this.#bytesOf(1, (batch) => this.#sayRegister(batch)),
+      1,
+    );
+    if (this.#random.chance(0.5))
+      this.#feed(
+        this.#bytesOf(1, (batch) => toManager.draining(batch, drained)),
+        1,
+      );
+    await this.#endOf("rejected-name-taken");
+  }
+
+  /** Some frames, what the manager says by itself, and some time. */
+  async #step(): Promise<void> {
+    const { world } = this;
+    const random = this.#random;
+    const wasUp = world.link.id > 0;
+    const count = random.between(1, 14);
+    const bytes = this.#bytesOf(count, (batch) => this.#anything(batch));
+    this.#feed(random.chance(0.04) ? this.#spoil(bytes) : bytes, count);
+    if (random.chance(0.3)) world.speakUp();
+    if (random.chance(0.1)) this.#squeeze();
+    if (random.chance(0.5)) world.timers.clock.advance(random.below(150));
+    await turn();
+    world.hear();
+    if (!wasUp || !world.clean) return;
+    if (!world.open) assert.equal(world.loss?.code, "send-buffer", "good frames have ended the link");
+    else if (!world.stream.holding) world.assertAcknowledged();
+  }
+
+  /** The stream to the gateway takes nothing for a while, or goes on. */
+  #squeeze(): void {
+    const { stream } = this.world;
+    stream.holding = !stream.holding;
+    if (!stream.holding) stream.takeHeld();
+  }
+
+  /** One frame that has its place. */
+  #anything(batch: FrameBatch): void {
+    const random = this.#random;
+    const { live } = this.world;
+    const kind = random.below(100);
+    const [session] = live.size === 0 ? [] : [random.pick([...live.values()])];
+    if (kind < 15) this.#join(batch);
+    else if (kind < 22)
+      toManager.ping(batch, { seq: this.frames, at: 0, sessions: live.size, capacity: this.world.capacity });
+    else if (kind < 25) this.#raw(batch, FromGateway.Ping, gatewayBodies.Ping);
+    else if (kind < 28) this.#raw(batch, FromGateway.Listening, gatewayBodies.Listening);
+    else if (kind < 29) this.#raw(batch, FromGateway.Draining, gatewayBodies.Draining);
+    else if (kind < 31) batch.frame(FromGateway.Ack, random.bytes(8));
+    else if (session === undefined) toManager.listening(batch, []);
+    else if (kind < 42) this.#leave(batch, session.id);
+    else {
+      const payload = Buffer.alloc(this.#payloadLength(), markOf(session.id));
+      toManager.message(batch, session.id, payload, 0, payload.length);
+    }
+  }
+
+  #join(batch: FrameBatch): void {
+    const random = this.#random;
+    const { live, known, capacity } = this.world;
+    const id = sessionId(random.between(1, 4095), random.below(64));
+    if (known.has(id) || live.size >= capacity) {
+      toManager.listening(batch, []);
+      return;
+    }
+    const session = { id, ended: false, drops: 0, discards: 0 };
+    live.set(id, session);
+    known.set(id, session);
+    if (random.chance(0.8)) toManager.join(batch, id, join);
+    else batch.sessionFrame(FromGateway.CLJoin, id, anyBody(random, gatewayBodies.CLJoin));
+  }
+
+  #leave(batch: FrameBatch, id: number): void {
+    const session = this.world.live.get(id);
+    if (session !== undefined) session.ended = true;
+    this.world.live.delete(id);
+    if (this.#random.chance(0.8)) toManager.disconnected(batch, id, ended);
+    else
+      batch.sessionFrame(FromGateway.CLDisconnected, id, anyBody(this.#random, gatewayBodies.CLDisconnected));
+  }
+
+  #payloadLength(): number {
+    const random = this.#random;
+    if (random.chance(0.001)) return random.below(70_000);
+    return random.chance(0.1) ? random.below(2000) : random.below(64);
+  }
+
+  #raw(batch: FrameBatch, type: number, spec: BodySpec): void {
+    batch.frame(type, anyBody(this.#random, spec));
+  }
+
+  #bytesOf(count: number, speech: Speech): Buffer {
+    for (let said = 0; said < count; said++) speech(this.#batch);
+    const chunks = this.#batch.take();
+    const bytes = Buffer.concat(chunks);
+    this.#batch.recycle(chunks);
+    return bytes;
+  }
+
+  /** From here on the gateway's bytes are not those that it meant. */
+  #spoil(bytes: Buffer): Buffer {
+    this.story.push("spoiled");
+    this.world.clean = false;
+    return mutate(this.#random, bytes);
+  }
+
+  #feed(bytes: Buffer, frames: number): void {
+    let fedBytes = 0;
+    for (const piece of pieces(this.#random, bytes)) {
+      if (!this.world.open) break;
+      this.world.feed(piece);
+      fedBytes += piece.length;
+    }
+    this.frames += Math.ceil((frames * fedBytes) / Math.max(1, bytes.length));
+  }
+
+  /** Brings the link to its end in one of many ways. */
+  async #finish(): Promise<void> {
+    const { world } = this;
+    const random = this.#random;
+    if (!world.open) return this.#end();
+    const { clean } = world;
+    switch (random.below(8)) {
+      case 0: {
+        const fault = random.pick(faults);
+        this.story.push(fault.name);
+        this.#feed(fault.bytes, 1);
+        return this.#endOf(clean ? fault.code : undefined);
+      }
+      case 1: {
+        const { name, bytes, code } = random.pick(world.link.id > 0 ? lateFaults : earlyFaults);
+        this.story.push(name);
+        this.#feed(bytes, 1);
+        return this.#endOf(clean ? code : undefined);
+      }
+      case 2:
+        this.story.push("noise");
+        this.#feed(random.bytes(random.between(1, 300)), 1);
+        return this.#endOf(undefined);
+      case 3:
+        this.story.push("the gateway ends its side");
+        world.stream.feedEnd();
+        return this.#endOf(world.stream.holding ? undefined : "link-closed");
+      case 4:
+        this.story.push("the stream breaks");
+        world.stream.destroy(Object.assign(new Error("reset"), { code: "ECONNRESET" }));
+        return this.#endOf("link-ECONNRESET");
+      case 5:
+        this.story.push("silence");
+        return this.#endOf(world.link.id > 0 ? "link-dead" : "register-timeout");
+      case 6:
+        this.story.push("abort");
+        world.link.abort();
+        return this.#endOf("manager-closed");
+      default:
+        this.story.push("close");
+        world.link.close();
+        return this.#endOf("manager-closed");
+    }
+  }
+
+  /** The link must end by now, or at the latest when its time is up. */
+  async #endOf(code: string | undefined): Promise<void> {
+    await turn();
+    // The first check may find that something was heard since the last.
+    for (const ms of [options.pingMs, Math.max(options.registerTimeoutMs, 4 * options.pingMs)]) {
+      if (this.world.loss === undefined) this.world.timers.clock.advance(ms);
+      await turn();
+    }
+    return this.#end(code);
+  }
+
+  async #end(code?: string): Promise<void> {
+    await turn();
+    const { world } = this;
+    assert.ok(world.loss !== undefined, "the link goes on and on");
+    assert.match(world.loss.code, lossCode);
+    assert.notEqual(world.loss.message, "");
+    if (code !== undefined) assert.equal(world.loss.code, code, world.loss.message);
+    world.settle();
+    this.#readers.assertEmpty();
+  }
+}
+
+/** Runs `body`; its error says how to see it again. */
+async function told(fuzz: ManagerFuzz, body: () => Promise<void>): Promise<void> {
+  try {
+    await body();
+  } catch (error) {
+    const where = `link ${fuzz.links} after ${fuzz.frames} frames, FUZZ_SEED=${fuzzSeed}: ${fuzz.story.join("; ")}`;
+    throw new Error(`${(error as Error).message} (${where})`, { cause: error });
+  }
+}
+
+describe(`the manager's end of a link, FUZZ_SEED=${fuzzSeed}`, () => {
+  test("ends with the right code at each fault of a frame, before and after registration", async (t) => {
+    const fuzz = new ManagerFuzz(fuzzSeed);
+    t.after(() => fuzz.close());
+    await told(fuzz, async () => {
+      for (const fault of [...faults, ...earlyFaults]) await fuzz.meet(fault, false);
+      for (const fault of [...faults, ...lateFaults]) await fuzz.meet(fault, true);
+    });
+    assert.equal(fuzz.links, 2 * faults.length + earlyFaults.length + lateFaults.length);
+  });
+
+  test("takes or refuses whatever comes, and leaves nothing behind", async (t) => {
+    const fuzz = new ManagerFuzz(fuzzSeed);
+    t.after(() => fuzz.close());
+    const memory = new MemoryWatch();
+    const total = fuzzFrames / 2;
+    const start = process.hrtime.bigint();
+    await told(fuzz, async () => {
+      while (fuzz.frames < total) {
+        await fuzz.wander();
+        memory.note(fuzz.frames, total);
+      }
+    });
+    const seconds = Number(process.hrtime.bigint() - start) / 1e9;
+    const grownBytes = memory.assertSteady(1024 * 1024);
+    const { joins, messages, lefts } = fuzz.world.counts;
+    t.diagnostic(
+      `${fuzz.frames} frames over ${fuzz.links} links, ${Math.round(fuzz.frames / seconds)} frames/s, ` +
+        `${joins} sessions, ${messages} messages, heap ${grownBytes} bytes`,
+    );
+    assert.equal(lefts, joins);
+    if (total < WORTHWHILE_FRAMES) return;
+    for (const [what, count] of Object.entries(fuzz.world.counts))
+      assert.ok(count > 0, `the run has seen no ${what}`);
+  });
+});

@@ -1,0 +1,273 @@
+/** What docs/protocol.md shows and lists is what the code does. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { endedBy, endReasons } from "../../proto/bodies.ts";
+import {
+  type BodyBounds,
+  DEFAULT_MAX_FRAME,
+  FromGateway,
+  FromManager,
+  fromGatewayBounds,
+  fromManagerBounds,
+  MAX_MAP_BYTES,
+  MIN_MAX_FRAME,
+} from "../../proto/frame.ts";
+import { FrameBatch } from "../../proto/frame-batch.ts";
+import { FrameReader } from "../../proto/frame-reader.ts";
+import { type FromGatewayHandler, readFromGateway, toManager } from "../../proto/from-gateway.ts";
+import { type FromManagerHandler, readFromManager, toGateway } from "../../proto/from-manager.ts";
+import { MAX_MAP_DEPTH } from "../../proto/map-body.ts";
+import type { ProtocolErrorCode } from "../../proto/protocol-error.ts";
+import { allBodies, type BodySpec, type KeySpec } from "./body-specs.ts";
+import { codeWords, type Example, examples, protocolText, section, sections, table } from "./protocol-doc.ts";
+
+/** What an example says: its type, its map if it has one, and its bytes as this codec writes them. */
+interface Understood {
+  type: number;
+  body: object;
+  readonly batch: FrameBatch;
+}
+
+function understand({ sender, bytes }: Example): Understood {
+  const understood: Understood = { type: -1, body: {}, batch: new FrameBatch() };
+  const bounds = sender === "gateway" ? fromGatewayBounds : fromManagerBounds;
+  let frames = 0;
+  const reader = new FrameReader(bounds, DEFAULT_MAX_FRAME, (type, data, start, end) => {
+    frames++;
+    understood.type = type;
+    if (sender === "gateway") readFromGateway(gatewayEcho(understood), type, data, start, end);
+    else readFromManager(managerEcho(understood), type, data, start, end);
+  });
+  reader.push(bytes);
+  assert.deepEqual([frames, reader.heldBytes], [1, 0]);
+  return understood;
+}
+
+/** Says again what it hears from a gateway. */
+function gatewayEcho(understood: Understood): FromGatewayHandler {
+  const { batch } = understood;
+  const keep = <T extends object>(body: T): T => {
+    understood.body = body;
+    return body;
+  };
+  return {
+    join: (session, join) => toManager.join(batch, session, keep(join)),
+    disconnected: (session, end) => toManager.disconnected(batch, session, keep(end)),
+    message: (session, bytes, start, end) => toManager.message(batch, session, bytes, start, end),
+    ping: (ping) => toManager.ping(batch, keep(ping)),
+    register: (register) => toManager.register(batch, keep(register)),
+    listening: (listening) => toManager.listening(batch, keep(listening).endpoints),
+    draining: (draining) => toManager.draining(batch, keep(draining)),
+  };
+}
+
+/** Says again what it hears from a manager. */
+function managerEcho(understood: Understood): FromManagerHandler {
+  const { batch } = understood;
+  const keep = <T extends object>(body: T): T => {
+    understood.body = body;
+    return body;
+  };
+  return {
+    message: (session, bytes, start, end) => toGateway.message(batch, session, bytes.subarray(start, end)),
+    messageAll: (bytes, start, end) => toGateway.messageAll(batch, bytes.subarray(start, end)),
+    drop: (session, drop) => toGateway.drop(batch, session, keep(drop)),
+    dropDiscard: (session, drop) => toGateway.dropDiscard(batch, session, keep(drop)),
+    shutdown: (shutdown) => toGateway.shutdown(batch, keep(shutdown)),
+    registered: (registered) => toGateway.registered(batch, keep(registered)),
+    rejected: (rejected) => toGateway.rejected(batch, keep(rejected)),
+    pong: (pong) => toGateway.pong(batch, keep(pong)),
+  };
+}
+
+const directions = [
+  { sender: "gateway", chapter: "Gateway to manager", types: FromGateway, bounds: fromGatewayBounds },
+  { sender: "manager", chapter: "Manager to gateway", types: FromManager, bounds: fromManagerBounds },
+] as const;
+
+describe("the frames that the page shows", () => {
+  for (const example of examples) {
+    const { sender, heading, bytes, comments } = example;
+    const words = `a ${sender}'s ${heading}, ${bytes.length} bytes`;
+
+    test(`${words}: read and written again it is the same`, () => {
+      assert.equal(Buffer.concat(understand(example).batch.take()).toString("hex"), bytes.toString("hex"));
+    });
+
+    test(`${words}: it is what is said beside it`, () => {
+      const { type, body } = understand(example);
+      const [name] = heading.split(" ");
+      assert.equal(comments[0], `type ${type}, ${name}`);
+      assert.equal(comments[1], `data_len ${bytes.length - 8}`);
+      const entries = comments.filter((comment) => /^"\w+": /.test(comment)).map(parseEntry);
+      assert.deepEqual(Object.fromEntries(entries), { ...body });
+    });
+  }
+
+  for (const { sender, chapter, types } of directions) {
+    test(`each frame of a ${sender} that is implemented has an example`, () => {
+      const shown = examples
+        .filter((example) => example.sender === sender)
+        .map((one) => understand(one).type);
+      const reserved = typeTable(chapter).filter(([, , data]) => /reserved/i.test(data ?? ""));
+      const names = Object.keys(types).filter((name) => !reserved.some(([, cell]) => cell === `\`${name}\``));
+      const missing = names.filter((name) => !shown.includes(types[name as keyof typeof types]));
+      assert.deepEqual(missing, []);
+      assert.ok(names.length >= 7);
+    });
+  }
+});
+
+function parseEntry(comment: string): [string, unknown] {
+  const [, key = "", value = ""] = /^"(\w+)": (.*)$/.exec(comment) ?? [];
+  return [
+    key,
+    value === "bin of 16" ? Buffer.from("000102030405060708090a0b0c0d0e0f", "hex") : JSON.parse(value),
+  ];
+}
+
+function typeTable(chapter: string): readonly (readonly string[])[] {
+  return table(section(chapter), "type") ?? [];
+}
+
+describe("the tables of frame types", () => {
+  const bodies: Readonly<Record<string, Omit<BodyBounds, "name">>> = {
+    "`session`, map": { min: 5, max: 4 + MAX_MAP_BYTES },
+    "`session`, map or nothing": { min: 4, max: 4 + MAX_MAP_BYTES },
+    "`session`, payload bytes": { min: 4, max: Number.POSITIVE_INFINITY },
+    map: { min: 1, max: MAX_MAP_BYTES },
+    "map or nothing": { min: 0, max: MAX_MAP_BYTES },
+    "payload bytes": { min: 0, max: Number.POSITIVE_INFINITY },
+  };
+
+  for (const { sender, chapter, types, bounds } of directions) {
+    test(`a ${sender}'s is the code's`, () => {
+      const named = typeTable(chapter).filter(([, name]) => name !== "");
+      const listed = named.map(([type, name = ""]) => [codeWords(name)[0], Number(type)]);
+      assert.deepEqual(Object.fromEntries(listed), types);
+    });
+
+    test(`a ${sender}'s says how long the data may be`, () => {
+      for (const [type, name = "", data = ""] of typeTable(chapter)) {
+        const bound = bounds.get(Number(type));
+        if (name === "`Ack`") assert.deepEqual([bound?.min, bound?.max], [8, 8]);
+        else if (!/reserved/.test(data))
+          assert.deepEqual(bound, { name: codeWords(name)[0], ...bodies[data] });
+      }
+    });
+  }
+
+  test("the types that are reserved for later are not known to either side", () => {
+    const [, from, to] = /^\| (\d+) to (\d+) \| \| reserved/m.exec(protocolText) ?? [];
+    for (let type = Number(from); type <= Number(to); type++)
+      assert.deepEqual([fromGatewayBounds.has(type), fromManagerBounds.has(type)], [false, false]);
+    assert.deepEqual([from, to], ["32", "39"]);
+  });
+});
+
+describe("the tables of keys", () => {
+  const specs = new Map<string, BodySpec>(allBodies);
+  const tables = sections.flatMap((one) => {
+    const rows = table(one, "key");
+    return rows === undefined ? [] : [{ name: one.heading, rows }];
+  });
+
+  test("there is one for each map", () => {
+    const names = [...specs.keys()].filter((name) => name !== "DropDiscard").sort();
+    assert.deepEqual(tables.map(({ name }) => name).sort(), names);
+    assert.match(section("DropDiscard").text, /The same keys as `Drop`/);
+  });
+
+  for (const { name, rows } of tables) {
+    const keys = specs.get(name)?.keys ?? {};
+    const rowOf = new Map(
+      rows.flatMap(([cell = "", type = ""]) => codeWords(cell).map((key) => [key, type])),
+    );
+
+    test(`${name}'s names each key, and whether it may be missing`, () => {
+      const isOptional = (type: string) => /, optional$/.test(type);
+      const listed = [...rowOf].map(([key, type]) => [key, isOptional(type)]);
+      const known = Object.entries(keys).map(([key, { optional }]) => [key, optional]);
+      assert.deepEqual(listed, known);
+    });
+
+    test(`${name}'s tells the bounds of each key`, () => {
+      for (const [key, type] of rowOf) {
+        const spec = keys[key];
+        if (spec !== undefined) checkBounds(`${name}.${key}`, spec, type);
+      }
+    });
+  }
+
+  /** The values at the bounds that `type` tells fit, and those just beyond them do not. */
+  function checkBounds(path: string, { fits, misfits }: KeySpec, type: string): void {
+    const number = (digits: string) =>
+      digits.includes("^")
+        ? 2 ** Number(digits.slice(2, 4)) - (digits.endsWith("- 1") ? 1 : 0)
+        : Number(digits.replaceAll(",", ""));
+    const [, length] = /^text\((\d+)\)/.exec(type) ?? [];
+    const [, min, max] = /^integer ([\d,]+)\.\.(2\^\d+(?: - 1)?|[\d,]+)/.exec(type) ?? [];
+    const [, bytes] = /^bin of (\d+)/.exec(type) ?? [];
+    const has = (values: readonly unknown[], value: unknown) => values.includes(value);
+    if (length !== undefined) {
+      assert.ok(has(fits, "x".repeat(Number(length))) && has(misfits, "x".repeat(Number(length) + 1)), path);
+    } else if (min !== undefined && max !== undefined) {
+      assert.ok(has(fits, number(min)) && has(fits, number(max)), path);
+      assert.ok(has(misfits, number(min) - 1) && has(misfits, number(max) + 1), path);
+    } else if (type.startsWith("count")) {
+      assert.ok(has(fits, 0) && has(fits, 2 ** 53 - 1) && has(misfits, -1) && has(misfits, 2 ** 53), path);
+    } else if (type.startsWith("number")) {
+      assert.ok(has(fits, 0) && has(fits, 0.25) && has(misfits, -1), path);
+    } else if (type.startsWith("boolean")) {
+      assert.ok(has(fits, true) && has(fits, false) && has(misfits, 0), path);
+    } else if (bytes !== undefined) {
+      assert.ok(
+        fits.every((fit) => fit instanceof Uint8Array && fit.length === Number(bytes)),
+        path,
+      );
+    } else {
+      assert.match(type, /^(text|integer|map|array of at most 256 endpoints)(, optional)?$/, path);
+    }
+  }
+});
+
+describe("the other tables and figures", () => {
+  test("the error codes are the code's", () => {
+    // The type has to be spelled out here; the compiler sees to it that nothing is missing.
+    const codes: Record<ProtocolErrorCode, true> = {
+      "unknown-type": true,
+      "frame-too-big": true,
+      "bad-length": true,
+      "bad-map": true,
+      "bad-body": true,
+      "unexpected-frame": true,
+    };
+    const listed = (table(section("Errors"), "code") ?? []).map(([code = ""]) => codeWords(code)[0]);
+    assert.deepEqual(listed, Object.keys(codes));
+  });
+
+  test("the reasons for which a session ends are the code's", () => {
+    const listed = (table(section("CLDisconnected"), "reason") ?? []).flatMap(([reason = ""]) =>
+      codeWords(reason),
+    );
+    assert.deepEqual(listed.sort(), [...endReasons].sort());
+  });
+
+  test("those who may end a session are the code's", () => {
+    const row = (table(section("CLDisconnected"), "key") ?? []).find(([key]) => key === "`by`");
+    assert.deepEqual(codeWords(row?.[2] ?? ""), endedBy);
+  });
+
+  test("the bounds of frames and maps are the code's", () => {
+    const figure = (number: number) => number.toLocaleString("en");
+    const { text: frames } = section("Frame");
+    assert.match(
+      frames.replaceAll(/\s+/g, " "),
+      RegExp(`at least ${figure(MIN_MAX_FRAME)}; ${figure(DEFAULT_MAX_FRAME)} unless it is set`),
+    );
+    const maps = section("Maps").text.replaceAll(/\s+/g, " ");
+    assert.match(maps, RegExp(`of at most ${figure(MAX_MAP_BYTES)} bytes`));
+    assert.match(maps, RegExp(`at most ${MAX_MAP_DEPTH} levels deep`));
+  });
+});
