@@ -138,7 +138,9 @@ console.log(
     `its last third against its first: ${(mean(half.slice(-third)) - mean(half.slice(0, third))).toFixed(1)} MiB`,
 );
 const cpuMs = (gateway.vitals?.cpuMs ?? 0) - cpuBefore;
-console.log(`processor time of the gateway: ${Math.round((cpuMs * 1000) / came)} µs for each that came and went`);
+console.log(
+  `processor time of the gateway: ${Math.round((cpuMs * 1000) / came)} µs for each that came and went`,
+);
 const slots = () => JSON.stringify(gateway.vitals?.slots);
 console.log(`with the idle ones there: ${slots()}, expected inUse ${idle}, freed ${capacity - idle}`);
 for (const socket of stayers) socket.resetAndDestroy();

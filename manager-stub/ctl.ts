@@ -271,11 +271,10 @@ async function call(context: Context, path: string, init: RequestInit = {}): Pro
 }
 
 async function readJson({ base }: Context, response: Response): Promise<unknown> {
-  const text = await response.text();
   try {
-    return JSON.parse(text);
+    return await response.json();
   } catch {
-    throw new CtlError(`what answers at ${base} is not a manager's HTTP API; set --http`);
+    throw new CtlError(`what answers at ${base} is not a manager's HTTP API, or broke off; see --http`);
   }
 }
 

@@ -70,14 +70,19 @@ const program = new Command("sidegate-manager")
 async function run(flags: Flags): Promise<void> {
   const log = createLog(flags);
   const { close } = await serve(flags, log);
-  let asked = false;
+  let ending = false;
   const end = () => {
-    if (asked) return;
-    asked = true;
+    if (ending) return;
+    ending = true;
     close().then(() => process.exit(0));
   };
+  let asked = false;
   for (const [signal, number] of Object.entries(SIGNALS)) {
-    process.on(signal, () => (asked ? process.exit(SIGNAL_BASE + number) : end()));
+    process.on(signal, () => {
+      if (asked) process.exit(SIGNAL_BASE + number);
+      asked = true;
+      end();
+    });
   }
   process.on("disconnect", end);
   process.send?.("ready");
