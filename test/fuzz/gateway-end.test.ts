@@ -1,7 +1,6 @@
 /** Whatever a manager sends, a gateway takes it or ends the link for a reason that has a name. */
 
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { FromManager } from "../../proto/frame.ts";
 import { FrameBatch } from "../../proto/frame-batch.ts";
@@ -11,8 +10,9 @@ import { frame, sessionFrame } from "../proto/support.ts";
 import { anyBody, type Fault, managerFaults, mutate, pieces } from "./frames.ts";
 import { MARK_OF_ALL, markOf } from "./fuzz-client.ts";
 import { GatewayWorld, MAX_CAPACITY } from "./gateway-world.ts";
-import { MemoryWatch, ReaderWatch } from "./leaks.ts";
-import { fuzzFrames, fuzzSeed, Random, WORTHWHILE_FRAMES } from "./random.ts";
+import { ReaderWatch } from "./leaks.ts";
+import { Random } from "./random.ts";
+import { describeFuzz, type Fuzz } from "./suite.ts";
 
 /** Every code that a link may end with, beside those of protocol errors. */
 const lossCode =
@@ -64,7 +64,7 @@ const lateFaults: readonly Fault[] = [
   }),
 ];
 
-class GatewayFuzz {
+class GatewayFuzz implements Fuzz {
   readonly world: GatewayWorld;
   frames = 0;
   links = 0;
@@ -77,6 +77,11 @@ class GatewayFuzz {
   constructor(seed: number) {
     this.#random = new Random(seed);
     this.world = new GatewayWorld(this.#random);
+  }
+
+  get seen(): Readonly<Record<string, number>> {
+    const { joins, refused, outMsgs, staleFrames, unacknowledged, slowConsumers } = this.world.counters;
+    return { joins, refused, outMsgs, staleFrames, unacknowledged, slowConsumers };
   }
 
   close(): void {
@@ -307,49 +312,8 @@ class GatewayFuzz {
   }
 }
 
-/** Runs `body`; its error says how to see it again. */
-async function told(fuzz: GatewayFuzz, body: () => Promise<void>): Promise<void> {
-  try {
-    await body();
-  } catch (error) {
-    const where = `link ${fuzz.links} after ${fuzz.frames} frames, FUZZ_SEED=${fuzzSeed}: ${fuzz.story.join("; ")}`;
-    throw new Error(`${(error as Error).message} (${where})`, { cause: error });
-  }
-}
-
-describe(`the gateway's end of a link, FUZZ_SEED=${fuzzSeed}`, () => {
-  test("ends with the right code at each fault of a frame, before and after registration", async (t) => {
-    const fuzz = new GatewayFuzz(fuzzSeed);
-    t.after(() => fuzz.close());
-    await told(fuzz, async () => {
-      for (const fault of [...faults, ...earlyFaults]) await fuzz.meet(fault, false);
-      for (const fault of [...faults, ...lateFaults]) await fuzz.meet(fault, true);
-    });
-    assert.equal(fuzz.links, 2 * faults.length + earlyFaults.length + lateFaults.length);
-  });
-
-  test("takes or refuses whatever comes, and leaves nothing behind", async (t) => {
-    const fuzz = new GatewayFuzz(fuzzSeed);
-    t.after(() => fuzz.close());
-    const memory = new MemoryWatch();
-    const total = fuzzFrames / 2;
-    const start = performance.now();
-    await told(fuzz, async () => {
-      while (fuzz.frames < total) {
-        await fuzz.wander();
-        memory.note(fuzz.frames, total);
-      }
-    });
-    const seconds = (performance.now() - start) / 1000;
-    const grownBytes = memory.assertSteady(1024 * 1024);
-    const { counters } = fuzz.world;
-    t.diagnostic(
-      `${fuzz.frames} frames over ${fuzz.links} links, ${Math.round(fuzz.frames / seconds)} frames/s, ` +
-        `${counters.joins} sessions, ${counters.outMsgs} messages, heap ${grownBytes} bytes`,
-    );
-    if (total < WORTHWHILE_FRAMES) return;
-    const { joins, refused, outMsgs, staleFrames, unacknowledged, slowConsumers } = counters;
-    const seen = { joins, refused, outMsgs, staleFrames, unacknowledged, slowConsumers };
-    for (const [what, count] of Object.entries(seen)) assert.ok(count > 0, `the run has seen no ${what}`);
-  });
+describeFuzz("the gateway's end of a link", (seed) => new GatewayFuzz(seed), {
+  always: faults,
+  early: earlyFaults,
+  late: lateFaults,
 });

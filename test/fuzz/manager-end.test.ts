@@ -1,7 +1,6 @@
 /** Whatever a gateway sends, a manager takes it or ends the link for a reason that has a name. */
 
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { FromGateway } from "../../proto/frame.ts";
 import { FrameBatch } from "../../proto/frame-batch.ts";
@@ -10,9 +9,10 @@ import { sessionId } from "../../proto/session-id.ts";
 import { type BodySpec, gatewayBodies } from "../proto/body-specs.ts";
 import { anyBody, type Fault, gatewayFaults, mutate, pieces } from "./frames.ts";
 import { markOf } from "./fuzz-client.ts";
-import { MemoryWatch, ReaderWatch } from "./leaks.ts";
+import { ReaderWatch } from "./leaks.ts";
 import { MAX_CAPACITY, ManagerWorld, options } from "./manager-world.ts";
-import { fuzzFrames, fuzzSeed, Random, WORTHWHILE_FRAMES } from "./random.ts";
+import { Random } from "./random.ts";
+import { describeFuzz, type Fuzz } from "./suite.ts";
 
 /** Every code that a link may end with, beside those of protocol errors. */
 const lossCode =
@@ -78,7 +78,7 @@ const lateFaults: readonly Fault[] = [
   }),
 ];
 
-class ManagerFuzz {
+class ManagerFuzz implements Fuzz {
   readonly world: ManagerWorld;
   frames = 0;
   links = 0;
@@ -93,9 +93,14 @@ class ManagerFuzz {
     this.world = new ManagerWorld(this.#random);
   }
 
+  get seen(): Readonly<Record<string, number>> {
+    return { ...this.world.counts };
+  }
+
   async close(): Promise<void> {
     if (this.world.loss === undefined) this.world.link.abort();
     await turn();
+    assert.equal(this.world.counts.lefts, this.world.counts.joins, "each join has its leave");
     this.#readers.close();
     this.world.timers.restore();
   }
@@ -332,49 +337,8 @@ class ManagerFuzz {
   }
 }
 
-/** Runs `body`; its error says how to see it again. */
-async function told(fuzz: ManagerFuzz, body: () => Promise<void>): Promise<void> {
-  try {
-    await body();
-  } catch (error) {
-    const where = `link ${fuzz.links} after ${fuzz.frames} frames, FUZZ_SEED=${fuzzSeed}: ${fuzz.story.join("; ")}`;
-    throw new Error(`${(error as Error).message} (${where})`, { cause: error });
-  }
-}
-
-describe(`the manager's end of a link, FUZZ_SEED=${fuzzSeed}`, () => {
-  test("ends with the right code at each fault of a frame, before and after registration", async (t) => {
-    const fuzz = new ManagerFuzz(fuzzSeed);
-    t.after(() => fuzz.close());
-    await told(fuzz, async () => {
-      for (const fault of [...faults, ...earlyFaults]) await fuzz.meet(fault, false);
-      for (const fault of [...faults, ...lateFaults]) await fuzz.meet(fault, true);
-    });
-    assert.equal(fuzz.links, 2 * faults.length + earlyFaults.length + lateFaults.length);
-  });
-
-  test("takes or refuses whatever comes, and leaves nothing behind", async (t) => {
-    const fuzz = new ManagerFuzz(fuzzSeed);
-    t.after(() => fuzz.close());
-    const memory = new MemoryWatch();
-    const total = fuzzFrames / 2;
-    const start = process.hrtime.bigint();
-    await told(fuzz, async () => {
-      while (fuzz.frames < total) {
-        await fuzz.wander();
-        memory.note(fuzz.frames, total);
-      }
-    });
-    const seconds = Number(process.hrtime.bigint() - start) / 1e9;
-    const grownBytes = memory.assertSteady(1024 * 1024);
-    const { joins, messages, lefts } = fuzz.world.counts;
-    t.diagnostic(
-      `${fuzz.frames} frames over ${fuzz.links} links, ${Math.round(fuzz.frames / seconds)} frames/s, ` +
-        `${joins} sessions, ${messages} messages, heap ${grownBytes} bytes`,
-    );
-    assert.equal(lefts, joins);
-    if (total < WORTHWHILE_FRAMES) return;
-    for (const [what, count] of Object.entries(fuzz.world.counts))
-      assert.ok(count > 0, `the run has seen no ${what}`);
-  });
+describeFuzz("the manager's end of a link", (seed) => new ManagerFuzz(seed), {
+  always: faults,
+  early: earlyFaults,
+  late: lateFaults,
 });
