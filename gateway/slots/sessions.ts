@@ -271,11 +271,11 @@ export class Sessions implements SlotOwner {
         this.#flushAndFinish(slot);
         break;
       case "reset":
-        this.table.disarm(slot);
+        this.#armFlush(slot);
         slot.connection?.reset();
         break;
       case "close":
-        this.table.disarm(slot);
+        this.#armFlush(slot);
         slot.connection?.close();
         break;
       case "tell":
@@ -304,11 +304,16 @@ export class Sessions implements SlotOwner {
   }
 
   #flushAndFinish(slot: Slot): void {
-    this.table.arm(slot, this.#clock.now() + this.#limits.flushTimeoutMs);
+    this.#armFlush(slot);
     this.#writeHeld(slot);
     slot.connection?.finish();
     // What the client still sends is read and thrown away, so that the close is no reset.
     if (this.#paused) slot.connection?.resume();
+  }
+
+  /** A connection that is being ended must be gone by then, or is closed once more. */
+  #armFlush(slot: Slot): void {
+    this.table.arm(slot, this.#clock.now() + this.#limits.flushTimeoutMs);
   }
 
   #leaveLive(slot: Slot): void {

@@ -20,6 +20,8 @@ export interface ListenAddress {
 
 const DEFAULT_BACKLOG = 4096;
 const MAX_BACKLOG = 65535;
+/** What a manager takes; docs/protocol.md, "Maps". */
+const MAX_NAME_LENGTH = 128;
 const PARAMETERS = ["name", "reusePort", "backlog"];
 
 /**
@@ -41,10 +43,16 @@ export function parseListenUrl(url: string): ListenAddress {
     transport: "tcp",
     host: bareHost(parsed.hostname),
     port: Number(parsed.port),
-    name: parameters.get("name") ?? `tcp-${parsed.port}`,
+    name: nameParameter(url, parameters) ?? `tcp-${parsed.port}`,
     reusePort: booleanParameter(url, parameters, "reusePort"),
     backlog: backlogParameter(url, parameters),
   };
+}
+
+function nameParameter(url: string, parameters: URLSearchParams): string | undefined {
+  const name = parameters.get("name") ?? undefined;
+  if (name === undefined || (name.length > 0 && name.length <= MAX_NAME_LENGTH)) return name;
+  throw new Error(`'${url}': name must have 1 to ${MAX_NAME_LENGTH} characters`);
 }
 
 function booleanParameter(url: string, parameters: URLSearchParams, key: string): boolean {

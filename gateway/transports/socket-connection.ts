@@ -85,7 +85,10 @@ export class SocketConnection implements Connection {
   }
 
   reset(): void {
-    this.#socket.resetAndDestroy();
+    const { writableEnded, writableFinished } = this.#socket;
+    // The kernel is being told of our end: a reset in the same moment is refused, and its end is never told.
+    if (writableEnded && !writableFinished) this.#socket.once("finish", () => this.#socket.resetAndDestroy());
+    else this.#socket.resetAndDestroy();
   }
 
   close(): void {

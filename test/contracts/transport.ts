@@ -181,6 +181,18 @@ export function describeTransport(transport: TransportUnderTest): void {
       assert.ok(client.receivedBytes <= written.length - connection.unsentBytes + 64 * 1024);
     });
 
+    test("resets also in the very moment in which it finishes", async (t) => {
+      const { client, connection, sink } = await connectPair(t, transport);
+      connection.write(Buffer.from("bye"));
+      connection.finish();
+      connection.reset();
+      await until(() => sink.closes === 1, "the connection is gone");
+      await until(() => {
+        if (!client.closed) client.send("am I still here?");
+        return client.closed;
+      }, "the client finds itself reset");
+    });
+
     test("tells a client's reset once, as an error", async (t) => {
       const { client, sink } = await connectPair(t, transport);
       client.socket.resetAndDestroy();

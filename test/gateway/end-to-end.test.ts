@@ -45,6 +45,19 @@ describe("a manager drives clients through a gateway", () => {
     assert.deepEqual([end.by, end.reason, end.outBytes, end.unsentBytes], ["manager", "dropped", 4, 0]);
   });
 
+  test("a drop that is followed at once by a discarding one ends the client, and frees its slot", async (t) => {
+    const { manager, gateway, client } = await startRig(t);
+    const joined = next<[Session]>(manager, "join");
+    await client();
+    const [session] = await joined;
+    const left = next<[Session, SessionEnd]>(manager, "leave");
+    manager.send(session, "bye\n");
+    assert.equal(manager.drop(session), true);
+    assert.equal(manager.drop(session, { discard: true }), true);
+    await left;
+    assert.equal(gateway.sessions.table.usedCount, 0);
+  });
+
   test("a discarding drop resets the client at once", async (t) => {
     const { manager, client } = await startRig(t);
     const joined = next<[Session]>(manager, "join");
