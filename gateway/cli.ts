@@ -120,7 +120,7 @@ function readConfigFile(file: string): Partial<Record<SettingName, unknown>> {
     throw new ConfigError(`cannot read the configuration file: ${(error as Error).message}`);
   }
   try {
-    const values: unknown = JSON.parse(text);
+    const values: unknown = JSON.parse(text.replace(/^\uFEFF/, ""));
     if (typeof values === "object" && values !== null && !Array.isArray(values)) return values;
   } catch (error) {
     throw new ConfigError(`${file} is not JSON: ${(error as Error).message}`);

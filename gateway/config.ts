@@ -6,10 +6,10 @@
 
 import { hostname } from "node:os";
 import { z } from "zod";
+import { logFormats, logLevels } from "../process/log.ts";
 import { DEFAULT_MAX_FRAME, MAX_MAX_FRAME, MIN_MAX_FRAME } from "../proto/frame.ts";
 import { parseLinkUrl } from "../proto/link-url.ts";
 import { MAX_CAPACITY } from "../proto/session-id.ts";
-import { logFormats, logLevels } from "./log.ts";
 import { parseListenUrl } from "./transports/listen-url.ts";
 
 const KIB = 1024;
@@ -61,7 +61,10 @@ function oneOf<const T extends readonly string[]>(values: T) {
 /** A list, which a flag or a variable may spell with commas. */
 function listOf<T>(item: z.ZodType<T>) {
   const split = (value: unknown) => (typeof value === "string" ? value.split(",") : value);
-  return z.preprocess(split, z.array(item, "must be a list").min(1, "must not be empty"));
+  return z.preprocess(
+    split,
+    z.array(item, "must be a list").min(1, "must not be empty").max(256, "must have at most 256 entries"),
+  );
 }
 
 export const settings = {

@@ -7,6 +7,7 @@ import { Mutex } from "async-mutex";
 import type { Logger } from "pino";
 import type { Registered } from "../proto/bodies.ts";
 import type { Cancel, Clock } from "./clock.ts";
+import { descriptorWarning } from "./descriptors.ts";
 import { type Ending, ExitCode } from "./exit-codes.ts";
 import type { LinkLoss, ManagerLink } from "./links/manager-link.ts";
 import type { Sessions } from "./slots/sessions.ts";
@@ -59,6 +60,8 @@ export class Lifecycle {
   registered(registered: Registered): void {
     const { sessions, log } = this.#options;
     log.info({ id: registered.id, capacity: registered.capacity }, "registered with the manager");
+    const warning = descriptorWarning(registered.capacity);
+    if (warning !== undefined) log.warn(warning);
     sessions.table.resize(registered.capacity);
     this.#step(() => this.#letIn());
   }

@@ -1,16 +1,14 @@
 #!/usr/bin/env node
+
 /** The gateway's process: signals and exit codes, and nothing else. */
 
+import { createLog } from "../process/log.ts";
+import { StopRequest } from "../process/stop-request.ts";
 import { readCommandLine } from "./cli.ts";
 import { ConfigError } from "./config.ts";
 import { ExitCode } from "./exit-codes.ts";
 import { startGateway } from "./gateway.ts";
 import { keepHeapFlat } from "./heap.ts";
-import { createLog } from "./log.ts";
-
-/** What the exit code of a process that a signal ended begins at. */
-const SIGNAL_BASE = 128;
-const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 
 async function main(): Promise<number> {
   const invocation = readCommandLine(process.argv.slice(2), process.env);
@@ -21,19 +19,13 @@ async function main(): Promise<number> {
   keepHeapFlat();
   const { config } = invocation;
   const log = createLog(config);
-  const gateway = await startGateway({ config, log, ready: () => process.send?.("ready") });
-  let asked = false;
-  for (const [signal, number] of Object.entries(SIGNALS)) {
-    process.on(signal, () => {
-      if (asked) process.exit(SIGNAL_BASE + number);
-      asked = true;
-      gateway.drain(signal);
-    });
-  }
-  process.on("disconnect", () => gateway.drain("the process manager is gone"));
+  const stop = new StopRequest();
+  const gateway = await startGateway({ config, log: log.logger, ready: () => process.send?.("ready") });
+  stop.handTo((reason) => gateway.drain(reason));
   const { code, message } = await gateway.ended;
-  if (message !== undefined) log.fatal({ exitCode: code }, message);
-  else log.info("ended");
+  if (message !== undefined) log.logger.fatal({ exitCode: code }, message);
+  else log.logger.info("ended");
+  await log.end();
   return code;
 }
 

@@ -83,6 +83,7 @@ export const ping = shape({
   rssBytes: optional(count),
   cpuMs: optional(quantity),
   loopP99Ms: optional(quantity),
+  loopMaxMs: optional(quantity),
   rttMs: optional(quantity),
 });
 export type Ping = ReturnType<typeof ping>;

@@ -9,19 +9,34 @@ import type { LinkAddress } from "../../proto/link-url.ts";
 
 const READ_BUFFER_BYTES = 64 * 1024;
 
+/** The link is read this long at a stretch; then timers and clients have their turn. */
+const STRETCH_MS = 10;
+
 /** How to dial `address` with real sockets. */
 export function dialer(address: LinkAddress): OpenStream {
   return (read) => {
     let buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+    let stretchBegan: number | undefined;
     const onread: OnReadOpts = {
       buffer: () => buffer,
       callback(length, bytes) {
+        stretchBegan ??= beginStretch();
         if (!read(bytes as Buffer, length)) buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+        if (performance.now() - stretchBegan > STRETCH_MS) socket.pause();
         return true;
       },
     };
-    return address.kind === "unix"
-      ? connect({ path: address.path, onread })
-      : connect({ host: address.host, port: address.port, noDelay: true, onread });
+    const beginStretch = () => {
+      setImmediate(() => {
+        stretchBegan = undefined;
+        socket.resume();
+      });
+      return performance.now();
+    };
+    const socket =
+      address.kind === "unix"
+        ? connect({ path: address.path, onread })
+        : connect({ host: address.host, port: address.port, noDelay: true, onread });
+    return socket;
   };
 }

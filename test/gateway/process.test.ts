@@ -80,6 +80,30 @@ describe("the gateway's process", () => {
     assert.doesNotMatch(gateway.stdout, / at /, "no stack trace");
   });
 
+  test("goes on when nobody reads its log any more", async (t) => {
+    const { gateway, link, client } = await running(t, "--log-level", "debug");
+    gateway.child.stdout?.pause();
+    const { session } = await link.wait("join");
+    // Each is a line of the log, and all of them are more than the pipe and the log's own bound hold.
+    const LINES = 20_000;
+    for (let line = 0; line < LINES; line++) link.say((batch) => toGateway.dropDiscard(batch, 0));
+    client.send("are you there?");
+    assert.equal(String((await link.wait("message")).payload), "are you there?");
+    link.say((batch) => toGateway.dropDiscard(batch, session));
+    await until(() => client.closed, "the drop is carried out");
+    gateway.child.kill("SIGTERM");
+    await until(() => gateway.child.exitCode !== null, "it ends");
+    assert.equal(gateway.child.exitCode, 0);
+    gateway.child.stdout?.resume();
+  });
+
+  test("drains also when the process manager went away while it started", async (t) => {
+    const raw = await startRawManager(t);
+    const gateway = new TestProcess(t, MAIN, ["--manager", raw.link, "--listen", "tcp://127.0.0.1:0"]);
+    gateway.child.disconnect();
+    assert.equal((await gateway.exited).code, 0);
+  });
+
   test("survives the end of what reads its log", async (t) => {
     const { gateway, link, client } = await running(t, "--log-level", "trace");
     gateway.child.stdout?.destroy();

@@ -187,6 +187,7 @@ export const gatewayBodies = {
       rssBytes: optional(count),
       cpuMs: optional(number),
       loopP99Ms: optional(number),
+      loopMaxMs: optional(number),
       rttMs: optional(number),
     },
   },
