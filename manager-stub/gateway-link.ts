@@ -41,8 +41,6 @@ export interface Gateway {
   readonly registeredAt: number;
   /** What its last heartbeat said; undefined before the first. */
   readonly vitals: body.Ping | undefined;
-  /** The longest payload that it takes in one piece. */
-  readonly maxPayloadBytes: number;
 }
 
 /** What a manager does with what a gateway says. */
@@ -92,7 +90,6 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
   endpoints: readonly body.Endpoint[] = [];
   registeredAt = 0;
   vitals: body.Ping | undefined;
-  maxPayloadBytes = MIN_MAX_FRAME - SESSION_BYTES;
 
   readonly #owner: GatewayLinkOwner;
   readonly #options: GatewayLinkOptions;
@@ -206,7 +203,6 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
     this.capacity = capacity;
     this.endpoints = register.endpoints;
     this.registeredAt = Date.now();
-    this.maxPayloadBytes = register.maxFrame - SESSION_BYTES;
     this.#stream.maxFrame = maxFrame;
     clearTimeout(this.#timer);
     // The check runs once what has arrived was read, so that a pause of this process is not taken for silence.

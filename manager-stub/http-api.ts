@@ -122,14 +122,12 @@ function buildRoutes(manager: ManagerServer, events: EventStreams): readonly Rou
       const { gateway, ...payload } = parse(broadcastBody, await body());
       const bytes = toBytes(payload);
       const targets = gateway === undefined ? manager.gateways : [findGateway(manager, String(gateway))];
-      for (const target of targets) checkFits(target, bytes);
       for (const target of targets) manager.broadcast(bytes, target.id);
       return { gateways: targets.length, sessions: targets.reduce((sum, one) => sum + one.sessionCount, 0) };
     }),
     route("POST", "/api/sessions/:gateway/:session/send", async (call) => {
       const payload = toBytes(parse(sendBody, await call.body()));
       const session = sessionOf(call);
-      checkFits(gatewayOf(call), payload);
       if (!manager.send(session, payload)) throw gone();
       return { sent: payload.length };
     }),
@@ -224,13 +222,6 @@ function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new ApiError(400, "bad-body", parsed.error.issues[0]?.message ?? "the body is wrong");
-}
-
-/** A gateway that is sent more than it takes gives up its link, and with it every session. */
-function checkFits({ name, maxPayloadBytes }: Gateway, { length }: Buffer): void {
-  if (length <= maxPayloadBytes) return;
-  const message = `the payload has ${length} bytes; gateway '${name}' takes ${maxPayloadBytes}`;
-  throw new ApiError(413, "too-big", message);
 }
 
 function toBytes({ text, base64 }: PayloadBody): Buffer {

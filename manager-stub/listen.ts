@@ -4,7 +4,7 @@
  */
 
 import { once } from "node:events";
-import { chmodSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { type AddressInfo, connect, type Server } from "node:net";
 import { dirname } from "node:path";
 import { formatLinkUrl, type LinkAddress } from "../proto/link-url.ts";
@@ -52,7 +52,7 @@ async function bind(server: Server, address: LinkAddress): Promise<void> {
 
 /** Makes the directory, and removes a socket file that a manager left behind. */
 async function makeWay(path: string): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true });
+  makeDirectory(dirname(path));
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
   if (!found.isSocket()) throw new ListenError(`${path} is there already, and is not a socket; move it away`);
@@ -62,6 +62,11 @@ async function makeWay(path: string): Promise<void> {
     );
   }
   unlinkSync(path);
+}
+
+/** Makes one directory, not those above it: where several are missing, the path is more likely a wrong one. */
+function makeDirectory(path: string): void {
+  if (!existsSync(path)) mkdirSync(path);
 }
 
 /** Whether anybody listens there. Only a refusal says that nobody does: one who is busy does not answer either. */

@@ -2,8 +2,8 @@
 /** The manager's process: its command line, signals and exit codes. */
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { destination, type Logger, pino } from "pino";
-import pretty from "pino-pretty";
+import { createLog, type LogOptions, logFormats, logLevels } from "../process/log.ts";
+import { StopRequest } from "../process/stop-request.ts";
 import { bareHost, parseLinkUrl } from "../proto/link-url.ts";
 import { MAX_CAPACITY } from "../proto/session-id.ts";
 import { type BehaviourName, behaviourNames } from "./behaviours.ts";
@@ -14,9 +14,6 @@ import { type ServeOptions, serve } from "./serve.ts";
 const EXIT_FAULT = 1;
 const EXIT_USAGE = 2;
 const EXIT_LISTEN = 3;
-/** What the exit code of a process that a signal ended begins at. */
-const SIGNAL_BASE = 128;
-const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 
 interface Flags {
   readonly listen: string;
@@ -24,8 +21,8 @@ interface Flags {
   readonly capacity: number;
   readonly pingMs: number;
   readonly behaviour: BehaviourName;
-  readonly logLevel: string;
-  readonly logFormat: "json" | "pretty";
+  readonly logLevel: LogOptions["logLevel"];
+  readonly logFormat: LogOptions["logFormat"];
 }
 
 const program = new Command("sidegate-manager")
@@ -49,14 +46,10 @@ const program = new Command("sidegate-manager")
       .default("echo"),
   )
   .addOption(
-    new Option("--log-level <level>", "the least level that is logged")
-      .choices(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
-      .default("info"),
+    new Option("--log-level <level>", "the least level that is logged").choices(logLevels).default("info"),
   )
   .addOption(
-    new Option("--log-format <format>", "for programs or for people")
-      .choices(["json", "pretty"])
-      .default("json"),
+    new Option("--log-format <format>", "for programs or for people").choices(logFormats).default("json"),
   )
   .allowExcessArguments()
   .action((flags: Flags, command: Command) => {
@@ -67,42 +60,23 @@ const program = new Command("sidegate-manager")
   .addCommand(ctlCommand(print))
   .exitOverride();
 
-async function run(flags: Flags): Promise<void> {
-  const log = createLog(flags);
-  const { close } = await serve(flags, log);
-  let ending = false;
-  const end = () => {
-    if (ending) return;
-    ending = true;
-    close().then(() => process.exit(0));
-  };
-  let asked = false;
-  for (const [signal, number] of Object.entries(SIGNALS)) {
-    process.on(signal, () => {
-      if (asked) process.exit(SIGNAL_BASE + number);
-      asked = true;
-      end();
-    });
-  }
-  process.on("disconnect", end);
-  process.send?.("ready");
+async function run({ logLevel, logFormat, ...options }: Flags): Promise<void> {
+  const log = createLog({ name: "manager", logLevel, logFormat });
+  const stop = new StopRequest();
+  const { close } = await serve(options, log.logger);
+  stop.handTo(async () => {
+    await close();
+    await log.end();
+    process.exit(0);
+  });
+  // A parent that is gone by now tells it by `disconnect`.
+  process.send?.("ready", undefined, undefined, () => {});
 }
 
 /** Prints. When nobody reads any more, as behind `head`, nothing is left to do. */
 function print(text: string): void {
   if (process.stdout.listenerCount("error") === 0) process.stdout.on("error", () => process.exit(0));
   process.stdout.write(text);
-}
-
-function createLog({ logLevel, logFormat }: Flags): Logger {
-  const out = destination({ dest: 1, sync: true });
-  out.on("error", () => {});
-  const options = { name: "manager", level: logLevel, base: { name: "manager", pid: process.pid } };
-  if (logFormat === "json") return pino(options, out);
-  return pino(
-    options,
-    pretty({ destination: out, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l", singleLine: true }),
-  );
 }
 
 function linkUrl(value: string): string {

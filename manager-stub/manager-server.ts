@@ -142,26 +142,20 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
   }
 
   /**
-   * Sends to one client.
+   * Sends to one client. What the gateway does not take in one frame is sent in several.
    *
    * @returns false when the session is gone or dropped; true means sent towards it, not received by it
-   * @throws RangeError for a payload over the gateway's `maxPayloadBytes`, which would cost it its link
    */
   send(ref: SessionRef, payload: Uint8Array | string): boolean {
-    const link = this.#byId.get(ref.gateway);
-    if (link === undefined) return false;
-    return link.send(ref.id, payloadFor([link], payload));
+    return this.#byId.get(ref.gateway)?.send(ref.id, toBuffer(payload)) ?? false;
   }
 
-  /**
-   * Sends to every client of one gateway, or of all.
-   *
-   * @throws RangeError for a payload over the `maxPayloadBytes` of any of them; nobody is then sent to
-   */
+  /** Sends to every client of one gateway, or of all. */
   broadcast(payload: Uint8Array | string, gateway?: number): void {
-    const links = [...this.#byId.values()].filter((link) => gateway === undefined || link.id === gateway);
-    const bytes = payloadFor(links, payload);
-    for (const link of links) link.sendAll(bytes);
+    const bytes = toBuffer(payload);
+    for (const link of this.#byId.values()) {
+      if (gateway === undefined || link.id === gateway) link.sendAll(bytes);
+    }
   }
 
   /**
@@ -257,18 +251,6 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
 
 /** How long the links have to take what is left when a manager closes. */
 const CLOSE_MS = 1000;
-
-/** The payload's bytes, which all of `links` take in one piece. */
-function payloadFor(links: readonly GatewayLink[], payload: Uint8Array | string): Buffer {
-  const bytes = toBuffer(payload);
-  for (const { name, maxPayloadBytes } of links) {
-    if (bytes.length <= maxPayloadBytes) continue;
-    throw new RangeError(
-      `a payload of ${bytes.length} bytes is over the ${maxPayloadBytes} that gateway '${name}' takes`,
-    );
-  }
-  return bytes;
-}
 
 function toBuffer(payload: Uint8Array | string): Buffer {
   if (typeof payload === "string") return Buffer.from(payload);
