@@ -1,5 +1,7 @@
-/** The gateway's log: one line an event, to standard output, as JSON or for people. */
+/** A process's log: one line an event, to standard output, as JSON or for people. */
 
+import { fstatSync } from "node:fs";
+import { Writable } from "node:stream";
 import { destination, type Logger, pino } from "pino";
 import pretty from "pino-pretty";
 
@@ -12,14 +14,74 @@ export interface LogOptions {
   readonly logFormat: (typeof logFormats)[number];
 }
 
-/** A logger whose lines are written at once; a full disk or a closed pipe loses lines, never the process. */
-export function createLog({ name, logLevel, logFormat }: LogOptions): Logger {
-  const out = destination({ dest: 1, sync: true });
-  out.on("error", () => {});
+export interface Log {
+  readonly logger: Logger;
+  /** Waits until what was logged is written, for as long as it may be waited for. */
+  end(): Promise<void>;
+}
+
+/** What may wait to be written. Beyond it lines are lost. */
+const MAX_QUEUED_BYTES = 1024 * 1024;
+
+/** How long the end of the process may wait for the log's reader. */
+const END_MS = 500;
+
+/** Where lines go. */
+interface Sink {
+  write(line: string): void;
+  end(): Promise<void>;
+}
+
+/**
+ * Makes the log. Nobody who reads it slowly, not at all, or onto a full disk can hold up the process or make it
+ * grow: beyond a bound, lines are lost.
+ */
+export function createLog({ name, logLevel, logFormat }: LogOptions): Log {
+  const stdout = fstatSync(1);
+  const sink = stdout.isFIFO() || stdout.isSocket() ? pipeSink() : fileSink();
   const options = { name, level: logLevel, base: { name, pid: process.pid } };
-  if (logFormat === "json") return pino(options, out);
-  return pino(
-    options,
-    pretty({ destination: out, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l", singleLine: true }),
-  );
+  return {
+    logger: logFormat === "json" ? pino(options, sink) : pino(options, prettyOnto(sink)),
+    end: sink.end,
+  };
+}
+
+/** A pipe is written without waiting for its reader, so what waits is counted here. */
+function pipeSink(): Sink {
+  const { stdout } = process;
+  stdout.on("error", () => {});
+  return {
+    write(line) {
+      if (stdout.writable && stdout.writableLength < MAX_QUEUED_BYTES) stdout.write(line);
+    },
+    end() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      setTimeout(resolve, END_MS);
+      stdout.write("", () => resolve());
+      return promise;
+    },
+  };
+}
+
+/** A file or a terminal takes a line at once; what a full disk refuses is kept up to the bound, and tried again. */
+function fileSink(): Sink {
+  const out = destination({ dest: 1, sync: true, maxLength: MAX_QUEUED_BYTES });
+  out.on("error", () => {});
+  return { write: (line) => out.write(line), end: () => Promise.resolve() };
+}
+
+function prettyOnto(sink: Sink): ReturnType<typeof pretty> {
+  const lines = new Writable({
+    decodeStrings: false,
+    write(line, _encoding, done) {
+      sink.write(String(line));
+      done();
+    },
+  });
+  return pretty({
+    destination: lines,
+    ignore: "pid,hostname",
+    translateTime: "SYS:HH:MM:ss.l",
+    singleLine: true,
+  });
 }

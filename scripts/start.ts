@@ -4,8 +4,9 @@
  */
 
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +14,8 @@ import { setTimeout } from "node:timers/promises";
 
 const ROOT = join(import.meta.dirname, "..");
 const SOCKET = join(ROOT, "run/manager.sock");
+/** Of this checkout alone, and short: Unix sockets lie in it, whose paths may not be long. */
+const HOME = join(tmpdir(), `sidegate-pm2-${createHash("sha256").update(ROOT).digest("hex").slice(0, 12)}`);
 const GATEWAYS = "http://127.0.0.1:7380/api/gateways";
 const GATEWAY_COUNT = 2;
 
@@ -63,11 +66,13 @@ async function gatewaysUp(): Promise<number> {
 async function start(): Promise<number> {
   if (await somebodyAnswers(SOCKET)) {
     process.stderr.write(
-      "sidegate runs here already: a manager answers on run/manager.sock. Stop it first.\n",
+      "sidegate runs here already: a manager answers on run/manager.sock.\n" +
+        "Stop it first: Ctrl-C where it runs, or find it with 'pgrep -af pm2-runtime' and end it with 'kill -INT'.\n",
     );
     return 1;
   }
-  const home = mkdtempSync(join(tmpdir(), "sidegate-pm2-"));
+  rmSync(HOME, { recursive: true, force: true });
+  mkdirSync(HOME, { recursive: true });
   const pm2 = spawn(
     process.execPath,
     [join(ROOT, "node_modules/pm2/bin/pm2-runtime"), "start", "ecosystem.config.cjs", "--no-auto-exit"],
@@ -78,7 +83,7 @@ async function start(): Promise<number> {
       detached: true,
       env: {
         ...process.env,
-        PM2_HOME: home,
+        PM2_HOME: HOME,
         // One app after the other, each once the one before is ready.
         PM2_CONCURRENT_ACTIONS: "1",
         PM2_DISCRETE_MODE: "1",
@@ -93,7 +98,7 @@ async function start(): Promise<number> {
   const [code, signal] = (await once(pm2, "exit")) as [number | null, NodeJS.Signals | null];
   ended.abort();
   await announced;
-  rmSync(home, { recursive: true, force: true });
+  rmSync(HOME, { recursive: true, force: true });
   return code ?? 128 + (signal === null ? 0 : constants.signals[signal]);
 }
 

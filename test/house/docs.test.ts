@@ -52,7 +52,9 @@ describe("the documentation", () => {
 
   test("lists every code that the sources name for a link's end", () => {
     const text = read("docs/errors.md");
-    const sources = globSync("{proto,link,gateway,manager-stub}/**/*.ts", { cwd: ROOT }).map(read).join("\n");
+    const sources = globSync("{proto,link,process,gateway,manager-stub}/**/*.ts", { cwd: ROOT })
+      .map(read)
+      .join("\n");
     const codes = [
       ...sources.matchAll(
         /#fail\("([a-z-]+)"|ProtocolError\(\s*"([a-z-]+)"|code: "((?:link|manager)-[a-z]+)"/g,
