@@ -104,10 +104,11 @@ async function gateways(context: Context): Promise<void> {
       one.vitals?.rttMs === undefined ? "-" : `${one.vitals.rttMs.toFixed(2)} ms`,
       one.vitals?.rssBytes === undefined ? "-" : `${Math.round(one.vitals.rssBytes / 2 ** 20)} MiB`,
       one.vitals?.loopP99Ms === undefined ? "-" : `${one.vitals.loopP99Ms.toFixed(1)} ms`,
+      one.vitals?.loopMaxMs === undefined ? "-" : `${one.vitals.loopMaxMs.toFixed(1)} ms`,
       String(one.pid),
     ]);
     return formatTable(
-      ["ID", "NAME", "HEALTH", "SESSIONS", "LISTENS", "RTT", "RSS", "LOOP P99", "PID"],
+      ["ID", "NAME", "HEALTH", "SESSIONS", "LISTENS", "RTT", "RSS", "LOOP P99", "LOOP MAX", "PID"],
       rows,
     );
   });

@@ -1,0 +1,292 @@
+import assert from "node:assert/strict";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, type TestContext, test } from "node:test";
+import { Command } from "commander";
+import type { GatewayView, SessionView } from "../../manager-stub/api-views.ts";
+import { CtlError, ctlCommand } from "../../manager-stub/ctl.ts";
+import { TestClient } from "../helpers/client.ts";
+import { socketPath, startTestGateway } from "../helpers/rig.ts";
+import { next, until } from "../helpers/wait.ts";
+import { end, prints, run, start, startProcess } from "./manager-process.ts";
+import { RawGateway } from "./raw-gateway.ts";
+
+/** A table with one space between its cells. */
+function squeezed(text: string): string {
+  return text.replaceAll(/ +/g, " ");
+}
+
+/** An HTTP server that answers each request as it is told to. */
+async function answering(t: TestContext, answer: RequestListener): Promise<number> {
+  const server = createServer(answer).listen(0, "127.0.0.1");
+  await next(server, "listening");
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+/** Runs `ctl` in this process, against the API on `port`, and gives what it prints. */
+async function ctl(port: number, ...args: readonly string[]): Promise<string> {
+  let printed = "";
+  const command = ctlCommand((text) => {
+    printed += text;
+  });
+  for (const one of [command, ...command.commands]) one.configureOutput({ writeErr: () => {} });
+  const program = new Command()
+    .option("--http <address>")
+    .setOptionValue("http", { host: "127.0.0.1", port });
+  await program.addCommand(command).parseAsync(["ctl", ...args], { from: "user" });
+  return printed;
+}
+
+describe("ctl beside a manager, a gateway and its clients", () => {
+  test("lists, sends, drops, shuts down, and watches all of it", async (t) => {
+    const manager = await startProcess(t, `unix:${socketPath(t)}`, ...["--behaviour", "silent"]);
+    const watches = [
+      start(t, "ctl", "--http", manager.http, "watch"),
+      start(t, "ctl", "watch", "--json", "--http", manager.http),
+    ] as const;
+    const unread = start(t, "ctl", "--http", manager.http, "watch");
+    const seen = (text: string) => Promise.all(watches.map((watch) => prints(watch, text)));
+    // A watch does not say when it begins: something happens until all of them have told it.
+    while ([...watches, unread].some(({ stdout }) => stdout === "")) {
+      const refused = await RawGateway.connect(t, manager.link);
+      refused.socket.end();
+      await refused.untilClosed();
+    }
+    unread.child.stdout?.destroy();
+
+    await startTestGateway(t, manager.link, {
+      name: "edge",
+      halfCloseMs: 0,
+      listen: ["tcp://127.0.0.1:0?name=game"],
+    });
+    await seen("gatewayUp");
+    const { exit, stderr } = await end(unread);
+    assert.deepEqual([exit, stderr], [0, ""], "behind `head` it ends without a word");
+    const apiPort = Number(manager.http.split(":")[1]);
+    const { gateways } = JSON.parse(await ctl(apiPort, "--json", "gateways"));
+    const { port } = gateways[0].endpoints[0];
+    const clients = [await TestClient.connect(port), await TestClient.connect(port)] as const;
+    t.after(() => {
+      for (const client of clients) client.close();
+    });
+    const ports = clients.map(({ socket }) => socket.localPort);
+    for (const client of ports) {
+      await prints(watches[0], `from 127.0.0.1:${client} `);
+      await prints(watches[1], `"port":${client},`);
+    }
+
+    const table = await manager.ctl("gateways");
+    assert.equal(table.exit, 0);
+    assert.equal(
+      squeezed(table.stdout),
+      "ID NAME HEALTH SESSIONS LISTENS RTT RSS LOOP P99 LOOP MAX PID\n" +
+        `1 edge up 2/10000 tcp://127.0.0.1:${port} - - - - ${process.pid}\n`,
+    );
+    const all = await ctl(apiPort, "sessions");
+    const [first = "", second = ""] = all.split("\n").slice(1);
+    const [one = "", other = ""] = [first, second].map((line) => line.split(/ +/)[1]);
+    const time = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`;
+    assert.match(
+      squeezed(all),
+      new RegExp(
+        "^GATEWAY SESSION CLIENT LISTENER JOINED\n" +
+          `1 \\d+ 127\\.0\\.0\\.1:${ports[0]} game ${time}\n1 \\d+ 127\\.0\\.0\\.1:${ports[1]} game ${time}\n$`,
+      ),
+    );
+    const page = await ctl(apiPort, "sessions", "--limit", "1");
+    assert.deepEqual(page.split("\n").slice(1), [first, "more: --after 1", ""]);
+    const rest = await ctl(apiPort, "sessions", "--json", "--gateway", "edge", "--after", "1");
+    const { sessions, next: after } = JSON.parse(rest);
+    assert.deepEqual([sessions.map(({ session }: SessionView) => `${session}`), after], [[other], null]);
+    const none = await ctl(apiPort, "sessions", "--after", "2");
+    assert.equal(squeezed(none), "GATEWAY SESSION CLIENT LISTENER JOINED\n");
+
+    assert.equal(await ctl(apiPort, "send", "edge", one, "good morning"), "sent 13 bytes\n");
+    const bytes = await ctl(apiPort, "send", "1", other, "--base64", "Z29vZCBuaWdodAo=", "--json");
+    assert.equal(bytes, '{"sent":11}\n');
+    const told = await ctl(apiPort, "broadcast", "--gateway", "edge", "--", "-all-");
+    assert.equal(told, "sent to 2 sessions on 1 gateway\n");
+    await clients[0].expect("good morning\n-all-\n");
+    await clients[1].expect("good night\n-all-\n");
+    clients[0].send("hi\u2028\u001b[31m\n");
+    await seen("[31m");
+
+    assert.equal(await ctl(apiPort, "drop", "edge", one, "--reason", "kicked"), "dropped\n");
+    assert.equal(await ctl(apiPort, "drop", "edge", other, "--discard", "--json"), '{"dropped":true}\n');
+    await clients[0].untilEnded();
+    await until(() => clients[1].closed, "the other is reset");
+    assert.equal(clients[1].errorCode, "ECONNRESET");
+    clients[0].close();
+    await seen("dropped");
+    await seen("drop-discarded");
+
+    const gone = await manager.ctl("send", "edge", other, "too late");
+    assert.deepEqual(
+      [gone.exit, gone.stdout, gone.stderr],
+      [1, "", "sidegate-manager: the session is gone (no-such-session)\n"],
+    );
+    const unknown = "there is no gateway 'nobody' (no-such-gateway)";
+    await assert.rejects(ctl(apiPort, "shutdown", "nobody", "--json"), {
+      name: "CtlError",
+      message: unknown,
+    });
+
+    const shutdown = await ctl(apiPort, "shutdown", "edge", "--drain-ms", "0", "--reason", "update");
+    assert.equal(shutdown, "shutting down\n");
+    await seen("gatewayDown");
+    manager.running.child.kill("SIGTERM");
+    for (const { exit, stderr } of await Promise.all(watches.map(end))) {
+      assert.deepEqual(
+        [exit, stderr],
+        [1, "sidegate-manager: the manager has ended, or has cut this watch off\n"],
+      );
+    }
+
+    const lines = watches[0].stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => squeezed(line));
+    const events = lines.filter((line) => !line.includes("refused")).map((line) => line.slice(25));
+    const leave = (id: string, why: string) =>
+      new RegExp(`^leave 1/${id} ${why} \\(by manager\\) after \\d+ ms$`);
+    const left = events.splice(4, 2).sort((a, b) => a.length - b.length);
+    assert.match(left[0] ?? "", leave(one, "dropped"));
+    assert.match(left[1] ?? "", leave(other, "drop-discarded"));
+    assert.deepEqual(events, [
+      "gatewayUp 1 edge",
+      `join 1/${one} from 127.0.0.1:${ports[0]} through game`,
+      `join 1/${other} from 127.0.0.1:${ports[1]} through game`,
+      `message 1/${one} "hi\u2028\\u001b[31m\\n"`,
+      "gatewayDraining 1 edge",
+      "gatewayDown 1 edge link-closed: the gateway closed the link",
+    ]);
+    assert.ok(lines.every((line) => new RegExp(`^${time} `).test(line)));
+    const [, ...parsed] = watches[1].stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    assert.deepEqual(
+      parsed.filter(({ event }) => event === "message"),
+      [{ event: "message", gateway: 1, session: Number(one), text: "hi\u2028\u001b[31m\n" }],
+    );
+  });
+});
+
+describe("ctl's tables", () => {
+  const endpoints = [
+    { transport: "tcp", host: "0.0.0.0", port: 7300, name: "game" },
+    { transport: "tcp", host: "127.0.0.1", port: 7301, name: "local" },
+  ];
+  const quiet: GatewayView = {
+    id: 1,
+    name: "gateway-1",
+    pid: 100,
+    health: "suspect",
+    draining: true,
+    sessions: 0,
+    capacity: 5,
+    endpoints: [],
+    registeredAt: "2026-01-01T00:00:00.000Z",
+    vitals: null,
+  };
+  const vitals = {
+    seq: 1,
+    at: 1,
+    sessions: 12,
+    capacity: 10_000,
+    rttMs: 0.1234,
+    rssBytes: 61_000_000,
+    loopP99Ms: 1.25,
+    loopMaxMs: 14,
+  };
+  const busy: GatewayView = {
+    ...quiet,
+    id: 12,
+    name: "g2",
+    health: "up",
+    draining: false,
+    sessions: 12,
+    capacity: 10_000,
+    endpoints,
+    vitals,
+  };
+
+  test("show gateways with where they listen and how they are", async (t) => {
+    const port = await answering(t, (_request, response) => {
+      response.end(JSON.stringify({ gateways: [quiet, busy] }));
+    });
+    const rows = [
+      "ID  NAME       HEALTH             SESSIONS  LISTENS                                  RTT      RSS     LOOP P99  LOOP MAX  PID",
+      "1   gateway-1  suspect, draining  0/5                                                -        -       -         -         100",
+      "12  g2         up                 12/10000  tcp://0.0.0.0:7300 tcp://127.0.0.1:7301  0.12 ms  58 MiB  1.3 ms    14.0 ms   100",
+    ];
+    assert.equal(await ctl(port, "gateways"), `${rows.join("\n")}\n`);
+  });
+});
+
+describe("a ctl command that is wrong", () => {
+  const wrong: readonly (readonly [line: string, message: string])[] = [
+    ["gatways", "error: unknown command 'gatways'\n(Did you mean gateways?)"],
+    ["gateways --jsno", "error: unknown option '--jsno'\n(Did you mean --json?)"],
+    ["gateways now", "error: too many arguments for 'gateways'. Expected 0 arguments but got 1: now."],
+    ["send 1 2", "error: missing required argument 'text'"],
+    ["drop 1", "error: missing required argument 'session'"],
+    ["broadcast a b", "error: too many arguments for 'broadcast'. Expected 1 argument but got 2: a, b."],
+    [
+      "sessions --limit few",
+      "error: option '--limit <n>' argument 'few' is invalid. It must be a whole number.",
+    ],
+    [
+      "sessions --after -1",
+      "error: option '--after <n>' argument '-1' is invalid. It must be a whole number.",
+    ],
+    [
+      "shutdown 1 --drain-ms 1.5",
+      "error: option '--drain-ms <ms>' argument '1.5' is invalid. It must be a whole number.",
+    ],
+  ];
+  for (const [line, message] of wrong) {
+    test(`is refused: ${line}`, async () => {
+      await assert.rejects(ctl(1, ...line.split(" ")), { name: "CommanderError", message });
+    });
+  }
+});
+
+describe("ctl where no manager answers", () => {
+  test("says where it looked", async (t) => {
+    const { exit, stdout, stderr } = await run(t, "ctl", "--http", "127.0.0.1:1", "gateways");
+    assert.deepEqual([exit, stdout], [1, ""]);
+    assert.match(
+      stderr,
+      /^sidegate-manager: no manager answers at http:\/\/127\.0\.0\.1:1 \(.+\); is it running\?\n$/,
+    );
+  });
+
+  for (const status of [200, 404]) {
+    test(`but something else does, with ${status}, says so`, async (t) => {
+      const port = await answering(t, (_request, response) => {
+        response.writeHead(status).end("<html>");
+      });
+      await assert.rejects(ctl(port, "gateways"), (error: Error) => {
+        assert.ok(error instanceof CtlError, `${error.stack}`);
+        assert.match(
+          error.message,
+          /^what answers at http:\/\/127\.0\.0\.1:\d+ is not a manager's HTTP API, or broke off; see --http$/,
+        );
+        return true;
+      });
+    });
+  }
+
+  test("and the answer breaks off, says so", async (t) => {
+    const port = await answering(t, (request, response) => {
+      response.write('{"gate');
+      setImmediate(() => request.socket.destroy());
+    });
+    await assert.rejects(ctl(port, "gateways"), CtlError);
+  });
+});

@@ -1,0 +1,128 @@
+/** docs/manager.md says what the manager does: all of it, and nothing else. */
+
+import assert from "node:assert/strict";
+import { globSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { behaviourNames } from "../../manager-stub/behaviours.ts";
+import { ctlCommand } from "../../manager-stub/ctl.ts";
+import { ROOT, TestProcess } from "../helpers/process.ts";
+import { temporaryDirectory } from "../helpers/rig.ts";
+import { end, prints } from "./manager-process.ts";
+import { RawGateway, session } from "./raw-gateway.ts";
+
+const page = readFileSync(join(ROOT, "docs/manager.md"), "utf8");
+const sources = new Map(
+  globSync("manager-stub/*.ts", { cwd: ROOT }).map((path) => [path, readFileSync(join(ROOT, path), "utf8")]),
+);
+
+function source(name: string): string {
+  return sources.get(`manager-stub/${name}.ts`) ?? "";
+}
+
+/** What stands in the first cells of the rows of a section, without the backquotes. */
+function firstCells(heading: string): string[] {
+  const [, section = ""] = page.split(`\n## ${heading}\n`);
+  const rows = (section.split("\n## ")[0] ?? "").matchAll(/^\| (`.*?) \|/gm);
+  return [...rows].flatMap(([, cell = ""]) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name));
+}
+
+function matches(text: string, pattern: RegExp): string[] {
+  return [...text.matchAll(pattern)].map(([, found = ""]) => found);
+}
+
+/** The body of an interface. */
+function interfaceBody(name: string): string {
+  return new RegExp(`interface ${name} \\{\\n(.*?)\\n\\}`, "s").exec(source("manager-server"))?.[1] ?? "";
+}
+
+describe("docs/manager.md", () => {
+  test("lists every option and every event of a ManagerServer", () => {
+    const options = matches(interfaceBody("ManagerServerOptions"), /^ {2}readonly (\w+)\?:/gm);
+    const events = matches(interfaceBody("ManagerServerEvents"), /^ {2}(\w+):/gm);
+    assert.deepEqual([options.length, events.length], [6, 8]);
+    const listed = firstCells("ManagerServer");
+    for (const name of [...options, ...events]) assert.ok(listed.includes(name), name);
+  });
+
+  test("lists every public method of a ManagerServer", () => {
+    const [, body = ""] = source("manager-server").split("export class ManagerServer");
+    const methods = matches(body, /^ {2}(?:async |get |\*)?([a-z]\w*)\(/gm).filter(
+      (one) => one !== "constructor",
+    );
+    assert.ok(methods.length >= 9);
+    const listed = firstCells("ManagerServer").map((cell) => cell.replace(/\(.*/, ""));
+    for (const name of methods) assert.ok(listed.includes(name), name);
+  });
+
+  test("lists every flag and every behaviour", () => {
+    const flags = matches(source("main"), /"(--[\w-]+) </g);
+    const listed = firstCells("The stand-alone manager").map((cell) => cell.split(" ")[0] ?? "");
+    assert.deepEqual(
+      listed.filter((cell) => cell.startsWith("--")),
+      flags,
+    );
+    for (const name of behaviourNames) assert.ok(page.includes(`\`${name}\`: `), name);
+  });
+
+  test("lists every route, every code and every event of the HTTP API", () => {
+    const routes = [...source("http-api").matchAll(/route\("(\w+)", "([^"]+)"/g)].map(
+      ([, method, path]) => `${method} ${path}`,
+    );
+    const listed = firstCells("HTTP API").filter((cell) => cell.includes(" /"));
+    assert.deepEqual(listed.sort(), routes.sort());
+    const codes = [...source("http-api").matchAll(/ApiError\(\s*(\d+),\s*"([\w-]+)"/g)];
+    assert.ok(codes.length >= 11);
+    for (const [, status, code] of codes)
+      assert.match(page, new RegExp(`^\\| ${status} \\|[^|]*\`${code}\``, "m"));
+    const [, events = ""] = /The events are (.*?)\. /s.exec(page) ?? [];
+    assert.deepEqual(
+      matches(events, /`(\w+)`/g).sort(),
+      matches(source("event-streams"), /#tell\("(\w+)"/g).sort(),
+    );
+  });
+
+  test("lists every command of ctl, with its options", () => {
+    const rows = matches(page, /^\| `ctl (.*?)` \|/gm);
+    const commands = ctlCommand(() => {}).commands;
+    assert.equal(rows.length, commands.length);
+    for (const command of commands) {
+      const row = rows.find((one) => one.split(" ")[0] === command.name()) ?? "";
+      const [, ...words] = row
+        .replaceAll(/\[.*?\]/g, "")
+        .trim()
+        .split(/ +/);
+      assert.deepEqual(
+        words.map((word) => word.toLowerCase()),
+        command.registeredArguments.map((argument) => argument.name()),
+      );
+      const flags = command.options.map(({ long }) => `${long}`);
+      assert.deepEqual(matches(row, /\[(--[\w-]+)/g).sort(), flags.sort(), row);
+    }
+  });
+
+  test("has an example that works", async (t) => {
+    const [, example = ""] = /```ts\n(.*?)```/s.exec(page) ?? [];
+    const directory = temporaryDirectory(t);
+    const file = join(directory, "example.mts");
+    const link = `unix:${directory}/manager.sock`;
+    const index = pathToFileURL(join(ROOT, "manager-stub/index.ts")).href;
+    writeFileSync(file, example.replace("sidegate", index).replace("unix:run/manager.sock", link));
+    const running = new TestProcess(t, file, []);
+    await prints(running, `gateways dial ${link}\n`);
+    const gateway = await RawGateway.registered(t, link);
+    const id = session(0);
+    gateway.join(id);
+    gateway.message(id, "hello\n");
+    gateway.message(id, "quit\n");
+    assert.deepEqual(await gateway.sync(), [
+      ["Msg", id, "hello\n"],
+      ["Drop", id, { reason: "said quit" }],
+    ]);
+    gateway.disconnected(id, { by: "manager", reason: "dropped" });
+    await prints(running, "203.0.113.9: dropped (manager)\n");
+    running.child.kill("SIGTERM");
+    assert.equal((await end(running)).exit, 0);
+  });
+});
