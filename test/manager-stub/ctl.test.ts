@@ -43,7 +43,7 @@ async function ctl(port: number, ...args: readonly string[]): Promise<string> {
 
 describe("ctl beside a manager, a gateway and its clients", () => {
   test("lists, sends, drops, shuts down, and watches all of it", async (t) => {
-    const manager = await startProcess(t, `unix:${socketPath(t)}`, ...["--behaviour", "silent"]);
+    const manager = await startProcess(t, `unix:${socketPath(t)}`, "--behaviour", "silent");
     const watches = [
       start(t, "ctl", "--http", manager.http, "watch"),
       start(t, "ctl", "watch", "--json", "--http", manager.http),

@@ -5,7 +5,7 @@ import type { Gateway, ManagerServerOptions, Session, SessionEnd } from "../../m
 import { TestClient } from "../helpers/client.ts";
 import { type Rig, type Settings, startRig, startTestGateway } from "../helpers/rig.ts";
 import { next, until } from "../helpers/wait.ts";
-import { startApi } from "./api.ts";
+import { type Answer, startApi } from "./api.ts";
 
 interface GatewayList {
   readonly gateways: readonly GatewayView[];
@@ -180,10 +180,10 @@ describe("GET /api/sessions", () => {
     let after: number | null = 0;
     for (let pages = 0; after !== null; pages++) {
       assert.ok(pages < 4);
-      const { body } = await rig.api.get<SessionPage>(`/api/sessions?limit=1&after=${after}`);
-      assert.equal(body.sessions.length, 1);
-      listed.push(...body.sessions.map((one) => one.gateway));
-      after = body.next;
+      const page: Answer<SessionPage> = await rig.api.get(`/api/sessions?limit=1&after=${after}`);
+      assert.equal(page.body.sessions.length, 1);
+      listed.push(...page.body.sessions.map((one) => one.gateway));
+      after = page.body.next;
     }
     assert.deepEqual(listed, gateways);
     assert.deepEqual(gateways, [1, 2, 1, 2]);

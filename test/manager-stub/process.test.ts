@@ -9,7 +9,7 @@ import { RawGateway, session } from "./raw-gateway.ts";
 describe("the manager's process", () => {
   test("says where it listens, echoes what clients say, and ends in good order on SIGTERM", async (t) => {
     const path = socketPath(t);
-    const manager = await startProcess(t, `unix:${path}`, ...["--capacity", "77", "--ping-ms", "1234"]);
+    const manager = await startProcess(t, `unix:${path}`, "--capacity", "77", "--ping-ms", "1234");
     const { name, msg, link, http, behaviour, capacity, pid } =
       await manager.running.logged("the manager listens");
     assert.deepEqual(
