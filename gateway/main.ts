@@ -3,6 +3,7 @@
 /** The gateway's process: signals and exit codes, and nothing else. */
 
 import { createLog } from "../process/log.ts";
+import { tellReady } from "../process/ready.ts";
 import { StopRequest } from "../process/stop-request.ts";
 import { readCommandLine } from "./cli.ts";
 import { ConfigError } from "./config.ts";
@@ -20,7 +21,7 @@ async function main(): Promise<number> {
   const { config } = invocation;
   const log = createLog(config);
   const stop = new StopRequest();
-  const gateway = await startGateway({ config, log: log.logger, ready: () => process.send?.("ready") });
+  const gateway = await startGateway({ config, log: log.logger, ready: tellReady });
   stop.handTo((reason) => gateway.drain(reason));
   const { code, message } = await gateway.ended;
   if (message !== undefined) log.logger.fatal({ exitCode: code }, message);

@@ -133,8 +133,8 @@ export class FramedStream {
     try {
       this.#reader.push(bytes, length);
     } catch (error) {
+      this.destroy(error as Error);
       if (!(error instanceof ProtocolError)) throw error;
-      this.destroy(error);
     }
     return this.#events.readDone();
   }

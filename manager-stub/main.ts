@@ -3,6 +3,7 @@
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { createLog, type LogOptions, logFormats, logLevels } from "../process/log.ts";
+import { tellReady } from "../process/ready.ts";
 import { StopRequest } from "../process/stop-request.ts";
 import { bareHost, parseLinkUrl } from "../proto/link-url.ts";
 import { MAX_CAPACITY } from "../proto/session-id.ts";
@@ -69,8 +70,7 @@ async function run({ logLevel, logFormat, ...options }: Flags): Promise<void> {
     await log.end();
     process.exit(0);
   });
-  // A parent that is gone by now tells it by `disconnect`.
-  process.send?.("ready", undefined, undefined, () => {});
+  tellReady();
 }
 
 /** Prints. When nobody reads any more, as behind `head`, nothing is left to do. */
