@@ -25,8 +25,8 @@ const common = {
   exp_backoff_restart_delay: 100,
   // pm2's own instrumentation would end the process without a drain when pm2 goes away.
   pmx: false,
-  out_file: "/dev/null",
-  error_file: "/dev/null",
+  // In the foreground everything is on the terminal already; pm2's files would only outlive it.
+  ...(process.env.PM2_FOREGROUND === "1" && { out_file: "/dev/null", error_file: "/dev/null" }),
 };
 
 function gateway(name) {
@@ -38,6 +38,8 @@ function gateway(name) {
       ["--name", name],
       ["--manager", "unix:run/manager.sock"],
       ["--listen", "tcp://127.0.0.1:7300?reusePort=true&name=game"],
+      // The manager's behaviours answer at once: a client that has closed need not be waited for longer.
+      ["--half-close-ms", 1000],
       ["--drain-ms", DRAIN_MS],
       ["--shutdown-exit-code", SHUT_DOWN],
       ["--log-format", "pretty"],

@@ -20,6 +20,7 @@ const GATEWAYS = "http://127.0.0.1:7380/api/gateways";
 const GATEWAY_COUNT = 2;
 
 const POLL_MS = 100;
+const SAME_REQUEST_MS = 500;
 
 const BANNER = `
   sidegate: a manager that echoes, and two gateways that share a port
@@ -86,13 +87,20 @@ async function start(): Promise<number> {
         PM2_HOME: HOME,
         // One app after the other, each once the one before is ready.
         PM2_CONCURRENT_ACTIONS: "1",
+        PM2_FOREGROUND: "1",
         PM2_DISCRETE_MODE: "1",
         PM2_DISABLE_VERSION_CHECK: "1",
         PM2_LOG_DATE_FORMAT: "",
       },
     },
   );
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => pm2.kill("SIGINT"));
+  let askedAt = Number.NEGATIVE_INFINITY;
+  const stop = () => {
+    // A terminal and npm both pass on one Ctrl-C; a second one, meant as such, comes later and cuts the drain short.
+    if (performance.now() - askedAt > SAME_REQUEST_MS) pm2.kill("SIGINT");
+    askedAt = performance.now();
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
   const ended = new AbortController();
   const announced = announce(ended.signal);
   const [code, signal] = (await once(pm2, "exit")) as [number | null, NodeJS.Signals | null];
