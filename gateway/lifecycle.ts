@@ -91,11 +91,6 @@ export class Lifecycle {
     this.#step(() => this.#drain(reason, drainMs, code));
   }
 
-  /** Whether a drain has begun. */
-  get draining(): boolean {
-    return this.#draining;
-  }
-
   #step(run: () => void | Promise<void>): void {
     this.#mutex.runExclusive(run).catch((error: unknown) => this.#fail(error));
   }

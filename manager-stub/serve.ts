@@ -5,13 +5,14 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
 import { type BehaviourName, behaviours } from "./behaviours.ts";
+import type { HttpAddress } from "./ctl.ts";
 import { createApi } from "./http-api.ts";
 import { ListenError } from "./listen.ts";
 import { ManagerServer } from "./manager-server.ts";
 
 export interface ServeOptions {
   readonly listen: string;
-  readonly http: { readonly host: string; readonly port: number };
+  readonly http: HttpAddress;
   readonly capacity: number;
   readonly pingMs: number;
   readonly behaviour: BehaviourName;

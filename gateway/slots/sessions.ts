@@ -219,7 +219,6 @@ export class Sessions implements SlotOwner {
 
   finished(slot: Slot): void {
     if (slot.phase !== "inUse") return;
-    slot.halfClosed = true;
     slot.cause ??= { by: "client", reason: "client-closed" };
     this.table.arm(slot, this.#clock.now() + this.#limits.halfCloseMs);
   }

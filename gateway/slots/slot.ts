@@ -35,8 +35,6 @@ export class Slot implements ConnectionSink {
   listener = "";
   transport = "";
   cause: EndCause | undefined;
-  /** The client has shut down its sending side. */
-  halfClosed = false;
   /** When it joined: on the monotonic clock, and since 1970. */
   joinedAt = 0;
   joinedWallAt = 0;
@@ -77,7 +75,6 @@ export class Slot implements ConnectionSink {
     this.listener = "";
     this.transport = "";
     this.cause = undefined;
-    this.halfClosed = false;
     this.joinedAt = 0;
     this.joinedWallAt = 0;
     this.inBytes = 0;
