@@ -72,7 +72,10 @@ describe("a manager on a Unix socket", () => {
     const path = socketPath(t);
     const { manager, link } = await startManager(t, { listen: `unix:${path}` });
     const gateway = await RawGateway.registered(t, link);
-    await rejects(link, `another manager listens on ${path}; stop it, or choose another path with --listen`);
+    await rejects(
+      link,
+      `cannot listen on ${link}: another process listens on ${path}; stop it, or choose another path`,
+    );
     assert.deepEqual(await gateway.sync(), []);
     assert.equal(manager.gateways.length, 1);
   });
@@ -87,7 +90,7 @@ describe("a manager on a Unix socket", () => {
     t.after(() => {
       for (const socket of queued) socket.destroy();
     });
-    await rejects(`unix:${path}`, /^another manager listens on /);
+    await rejects(`unix:${path}`, /: another process listens on /);
     assert.ok(statSync(path).isSocket());
   });
 
@@ -103,7 +106,11 @@ describe("a manager on a Unix socket", () => {
   test("refuses a path where something else is, and leaves it alone", async (t) => {
     const path = socketPath(t);
     writeFileSync(path, "precious");
-    await rejects(`unix:${path}`, `${path} is there already, and is not a socket; move it away`);
+    const link = `unix:${path}`;
+    await rejects(
+      link,
+      `cannot listen on ${link}: ${path} is there already, and is not a socket; move it away`,
+    );
     assert.equal(statSync(path).size, 8);
     const directory = join(temporaryDirectory(t), "d");
     mkdirSync(directory);

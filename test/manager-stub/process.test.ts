@@ -68,7 +68,7 @@ describe("the manager's process", () => {
     assert.deepEqual([onSocket.exit, onPort.exit, nowhere.exit], [3, 3, 3]);
     assert.equal(
       onSocket.stderr,
-      `sidegate-manager: another manager listens on ${path}; stop it, or choose another path with --listen\n`,
+      `sidegate-manager: cannot listen on unix:${path}: another process listens on ${path}; stop it, or choose another path\n`,
     );
     assert.equal(
       onPort.stderr,
