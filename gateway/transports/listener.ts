@@ -1,14 +1,32 @@
 /** A place where clients arrive. */
 
 import type { Endpoint } from "../../proto/bodies.ts";
-import type { Connection } from "./connection.ts";
+import type { Arrival } from "./connection.ts";
+import type { ListenAddress } from "./listen-address.ts";
 
-/** Takes a connection that was accepted; it reads nothing until it is opened. Must not wait. */
-export type AcceptSink = (connection: Connection, listener: Listener) => void;
+/** Takes a client that was accepted; nothing is read of it until it is opened. Must not wait. */
+export type AcceptSink = (arrival: Arrival, listener: Listener) => void;
+
+/** What is the same for every client of a listener. */
+export interface ListenerTraits {
+  readonly transport: string;
+  readonly name: string;
+  /** What tells messages apart; see docs/protocol.md, "Framing". */
+  readonly framing: string;
+  readonly ticket: "off" | "first-message" | "query";
+  /** A client that says nothing for this long is asked for a sign of life; 0: never. */
+  readonly pingMs: number;
+}
 
 export interface Listener {
+  /** As configured. */
+  readonly address: ListenAddress;
   /** As configured, and once open as bound. */
   readonly endpoint: Endpoint;
+  /** What a session depends on of it. */
+  readonly origin: ListenerTraits;
+  /** What `reload` reads. */
+  readonly files: readonly string[];
   /**
    * Starts accepting.
    *
@@ -17,6 +35,12 @@ export interface Listener {
   open(): Promise<void>;
   /** Stops accepting, having handed on every connection that was waiting. What was accepted lives on. */
   close(): Promise<void>;
+  /**
+   * Reads its files again, for the clients that come.
+   *
+   * @throws ConfigError when they are wrong; what was there before goes on
+   */
+  reload(): void;
 }
 
 /** An address could not be bound. The message says which, why, and what can be done. */

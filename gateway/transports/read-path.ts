@@ -14,7 +14,10 @@ export interface ReadTarget {
   received(bytes: Buffer, length: number): void;
 }
 
-/** Makes the socket to use out of one that was accepted paused, and delivers what it reads to `target`. */
+/**
+ * Makes the socket to use out of one that was accepted and has nothing read that was not taken, and delivers what it
+ * reads from then on to `target`. It is paused. The one that was given is not to be used any more.
+ */
 export type ReadPath = (accepted: Socket, target: ReadTarget) => Socket;
 
 /** Bytes of the buffer that all sockets of a process share. */
@@ -23,7 +26,7 @@ const SHARED_BUFFER_BYTES = 64 * 1024;
 /** The parts of an accepted socket that Node does not declare. */
 interface AcceptedSocket {
   readonly _handle: unknown;
-  readonly server: unknown;
+  readonly _server: unknown;
 }
 
 /** Each read has a buffer of its own. */
@@ -37,7 +40,7 @@ export const ordinaryReadPath: ReadPath = (accepted, target) => {
 export function sharedReadPath(): ReadPath {
   const buffer = Buffer.allocUnsafeSlow(SHARED_BUFFER_BYTES);
   return (accepted, target) => {
-    const { _handle: handle, server } = accepted as unknown as AcceptedSocket;
+    const { _handle: handle, _server: server } = accepted as unknown as AcceptedSocket;
     const onread: OnReadOpts = {
       buffer,
       callback(length) {

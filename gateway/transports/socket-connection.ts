@@ -5,19 +5,54 @@
  */
 
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import type { Encoder } from "../framing/encoder.ts";
+import { canonicalAddress } from "../guard/address.ts";
 import { ByteQueue } from "./byte-queue.ts";
-import type { Connection, ConnectionSink } from "./connection.ts";
-import type { ReadPath } from "./read-path.ts";
+import type { Arrival, Connection, ConnectionSink, Farewell } from "./connection.ts";
+import { type ClientDetails, NO_DETAILS } from "./details.ts";
+import { ordinaryReadPath, type ReadPath } from "./read-path.ts";
 
 const NOTHING = Buffer.alloc(0);
 
-export class SocketConnection implements Connection {
+/** What a handshake leaves behind. */
+export interface Handshaken {
+  readonly details: ClientDetails;
+  /** The socket under a TLS socket. */
+  readonly raw: Socket;
+  /** What was read behind the handshake. */
+  readonly early: Buffer;
+}
+
+/** The address of a socket's other end; empty for a Unix socket's. */
+export function peerAddress(socket: Socket): string {
+  return canonicalAddress(socket.remoteAddress ?? "") ?? "";
+}
+
+/** The number of a socket's file descriptor. Node does not declare where it is. */
+export function descriptorOf(socket: Socket): number | undefined {
+  return (socket as unknown as { _handle?: { fd?: number } })._handle?.fd;
+}
+
+export class SocketConnection implements Arrival, Connection {
   readonly address: string;
   readonly port: number;
+  readonly details: ClientDetails;
 
-  readonly #socket: Socket;
-  #sink: ConnectionSink | undefined;
-  /** Present while a write is under way that the kernel did not take at once. */
+  protected sink: ConnectionSink | undefined;
+  protected readonly socket: Socket;
+  /** The socket that a reset is done on: under TLS not the one that is written to. */
+  readonly #raw: Socket;
+  /** This side has ended it: what the client still says is not received. */
+  protected ended = false;
+  /** What was read behind the handshake and is not yet received. */
+  #early: Buffer | undefined;
+  #paused = false;
+  /** What was received has to be worked off first. */
+  #blocked = false;
+  /** A write is under way that the kernel did not take at once. */
+  #writing = false;
+  /** What waits behind it. */
   #waiting: ByteQueue | undefined;
   /** Bytes of the write under way. */
   #inFlight = 0;
@@ -25,18 +60,30 @@ export class SocketConnection implements Connection {
   #error: NodeJS.ErrnoException | undefined;
 
   /**
-   * @param accepted a socket that was accepted and not read from
+   * @param accepted a socket that was accepted, of which nothing more was read than `handshaken` has
    * @param readPath how its bytes reach this connection
    */
-  constructor(accepted: Socket, readPath: ReadPath) {
-    this.address = accepted.remoteAddress ?? "";
+  constructor(accepted: Socket, readPath: ReadPath, handshaken?: Handshaken) {
+    this.address = peerAddress(accepted);
     this.port = accepted.remotePort ?? 0;
-    this.#socket = readPath(accepted, this);
-    this.#socket.on("end", () => this.#sink?.finished());
-    this.#socket.on("error", (error) => {
+    this.details = handshaken?.details ?? NO_DETAILS;
+    // TLS has a buffer of its own to read into, whatever the read path.
+    this.socket = (accepted instanceof TLSSocket ? ordinaryReadPath : readPath)(accepted, this);
+    this.#raw = handshaken === undefined || handshaken.raw === accepted ? this.socket : handshaken.raw;
+    if (handshaken !== undefined && handshaken.early.length > 0) this.#early = handshaken.early;
+    this.socket.on("end", () => this.peerFinished());
+    this.socket.on("error", (error) => {
       this.#error = error;
     });
-    this.#socket.on("close", () => this.#sink?.closed(this.#error));
+    this.socket.on("close", () => this.sink?.closed(this.#error));
+  }
+
+  get descriptor(): number | undefined {
+    return descriptorOf(this.#raw);
+  }
+
+  get encoder(): Encoder | undefined {
+    return undefined;
   }
 
   get queuedBytes(): number {
@@ -47,70 +94,140 @@ export class SocketConnection implements Connection {
     return this.queuedBytes;
   }
 
+  get pendingBytes(): number {
+    return 0;
+  }
+
   open(sink: ConnectionSink): void {
-    this.#sink = sink;
-    this.#socket.resume();
+    this.sink = sink;
+    sink.established(this);
+    if (!this.#paused) this.#read();
   }
 
   /** For the read path: the client sent `bytes[0..length)`. */
   received(bytes: Buffer, length: number): void {
-    this.#sink?.received(bytes, length);
+    this.sink?.received(bytes, 0, length);
   }
 
   write(bytes: Buffer): boolean {
-    if (this.#waiting !== undefined) {
-      this.#waiting.append(bytes);
+    if (this.#writing) {
+      this.#queue().append(bytes);
       return true;
     }
-    this.#socket.write(bytes);
-    if (this.#socket.writableLength === 0) return true;
-    this.#inFlight = bytes.length;
-    this.#waiting = new ByteQueue();
+    if (this.socket instanceof TLSSocket) {
+      // It encrypts at once, into memory of its own, and tells in a later turn what the kernel took.
+      this.#begin(bytes.length);
+      this.socket.write(bytes, this.#caughtUp);
+      return true;
+    }
+    this.socket.write(bytes);
+    if (this.socket.writableLength === 0) return true;
+    this.#begin(bytes.length);
     // An empty write completes right behind the one under way.
-    this.#socket.write(NOTHING, this.#caughtUp);
+    this.socket.write(NOTHING, this.#caughtUp);
     return false;
   }
 
+  ping(): void {}
+
   pause(): void {
-    this.#socket.pause();
+    this.#paused = true;
+    this.socket.pause();
   }
 
   resume(): void {
-    this.#socket.resume();
+    this.#paused = false;
+    this.#read();
   }
 
-  finish(): void {
+  finish(_farewell: Farewell): void {
+    this.ended = true;
     this.#finishing = true;
-    if (this.#waiting === undefined) this.#socket.end();
+    if (!this.#writing) this.socket.end();
   }
 
   reset(): void {
-    const { writableEnded, writableFinished } = this.#socket;
+    this.ended = true;
+    const { writableEnded, writableFinished } = this.socket;
     // The kernel is being told of our end: a reset in the same moment is refused, and its end is never told.
-    if (writableEnded && !writableFinished) this.#socket.once("finish", () => this.#socket.resetAndDestroy());
-    else this.#socket.resetAndDestroy();
+    if (writableEnded && !writableFinished) this.socket.once("finish", () => this.#resetNow());
+    else this.#resetNow();
   }
 
   close(): void {
-    this.#socket.destroy();
+    this.ended = true;
+    this.socket.destroy();
+  }
+
+  /** The client has shut down its sending side. */
+  protected peerFinished(): void {
+    this.sink?.finished();
+  }
+
+  /** Stops reading, whatever the owner says, until `unblock`. */
+  protected block(): void {
+    this.#blocked = true;
+    this.socket.pause();
+  }
+
+  protected unblock(): void {
+    this.#blocked = false;
+    this.#read();
+  }
+
+  /** Goes on reading, unless somebody is against it. */
+  #read(): void {
+    const early = this.#early;
+    if (early !== undefined && !this.#paused) {
+      this.#early = undefined;
+      this.received(early, early.length);
+    }
+    if (!this.#paused && !this.#blocked) this.socket.resume();
+  }
+
+  #resetNow(): void {
+    resetSocket(this.#raw);
+    this.socket.destroy();
+  }
+
+  #begin(length: number): void {
+    this.#writing = true;
+    this.#inFlight = length;
+  }
+
+  #queue(): ByteQueue {
+    this.#waiting ??= new ByteQueue();
+    return this.#waiting;
   }
 
   readonly #caughtUp = (error?: Error | null): void => {
+    if (error || this.socket.destroyed) return;
     const waiting = this.#waiting;
-    if (error || waiting === undefined || this.#socket.destroyed) return;
-    this.#inFlight = waiting.byteLength;
-    if (this.#inFlight > 0) {
+    this.#waiting = undefined;
+    if (waiting !== undefined && waiting.byteLength > 0) {
+      this.#inFlight = waiting.byteLength;
       this.#writeAll(waiting.take());
       return;
     }
-    this.#waiting = undefined;
-    if (this.#finishing) this.#socket.end();
+    this.#writing = false;
+    this.#inFlight = 0;
+    if (this.#finishing) this.socket.end();
   };
 
   #writeAll(blocks: readonly Buffer[]): void {
-    this.#socket.cork();
-    for (const block of blocks) this.#socket.write(block);
-    this.#socket.write(NOTHING, this.#caughtUp);
-    this.#socket.uncork();
+    const last = blocks.at(-1);
+    this.socket.cork();
+    for (const block of blocks) this.socket.write(block, block === last ? this.#caughtUp : undefined);
+    this.socket.uncork();
+  }
+}
+
+/** Ends a socket with a reset, where it is of a kind that has one. */
+export function resetSocket(socket: Socket): void {
+  try {
+    socket.resetAndDestroy();
+  } catch {
+    // A Unix socket has none.
+    socket.destroy();
   }
 }

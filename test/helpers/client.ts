@@ -1,9 +1,42 @@
-/** A game client, as plain as can be: a TCP socket that remembers what it got. */
+/** A game client, as plain as can be: a socket that remembers what it got. */
 
 import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { readTlsFile } from "./tls-files.ts";
 import { next, until } from "./wait.ts";
 
-export class TestClient {
+/** What tests want of a client, whatever it speaks. */
+export interface AnyClient {
+  /** Everything that was received. */
+  readonly received: Buffer;
+  readonly receivedBytes: number;
+  /** The other side has shut down its sending side. */
+  readonly ended: boolean;
+  readonly closed: boolean;
+  /** Why the connection broke, when it did not end in good order. */
+  readonly errorCode: string | undefined;
+  /** Whether it may send already. */
+  readonly ready: boolean;
+  /** The port that it comes from; undefined where it has none. */
+  readonly localPort: number | undefined;
+  /** Whether something that it sent waits for the other side to read. */
+  readonly stuck: boolean;
+  send(data: Buffer | string): void;
+  pause(): void;
+  resume(): void;
+  /** Ends the connection in good order. */
+  end(): void;
+  /** Cuts it off. */
+  close(): void;
+  /** Cuts it off with a reset, where it can. */
+  reset(): void;
+  /** Waits until exactly `text` has been received. */
+  expect(text: string): Promise<void>;
+}
+
+export class TestClient implements AnyClient {
+  /** What it sends before it is connected waits. */
+  readonly ready = true;
   readonly socket: Socket;
   readonly #parts: Buffer[] = [];
   /** The other side has shut down its sending side. */
@@ -12,8 +45,15 @@ export class TestClient {
   /** Why the connection broke, when it did not end in good order. */
   errorCode: string | undefined;
 
-  constructor(port: number, host = "127.0.0.1") {
-    this.socket = connect({ port, host, allowHalfOpen: true });
+  /** The socket under a TLS socket. */
+  readonly #raw: Socket;
+
+  /** @param to a port, a Unix socket's path, or a socket that is being connected, with the one under it */
+  constructor(to: number | string | Socket, host = "127.0.0.1", raw?: Socket) {
+    if (typeof to === "number") this.socket = connect({ port: to, host, allowHalfOpen: true });
+    else if (typeof to === "string") this.socket = connect({ path: to, allowHalfOpen: true });
+    else this.socket = to;
+    this.#raw = raw ?? this.socket;
     this.socket.on("data", (part: Buffer) => this.#parts.push(part));
     this.socket.on("end", () => {
       this.ended = true;
@@ -27,10 +67,45 @@ export class TestClient {
   }
 
   /** Connects; resolves when the connection is there. */
-  static async connect(port: number, host?: string): Promise<TestClient> {
-    const client = new TestClient(port, host);
+  static async connect(to: number | string, host?: string): Promise<TestClient> {
+    const client = new TestClient(to, host);
     await next(client.socket, "connect");
     return client;
+  }
+
+  /** A client that begins to connect over TLS, and trusts the authority of the tests. */
+  static overTls(port: number): TestClient {
+    const raw = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+    const secure = connectTls({ socket: raw, host: "127.0.0.1", ca: readTlsFile("ca.crt") });
+    return new TestClient(secure, undefined, raw);
+  }
+
+  get localPort(): number | undefined {
+    return this.#raw.localPort;
+  }
+
+  get stuck(): boolean {
+    return this.socket.writableLength > 0;
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  end(): void {
+    this.socket.end();
+  }
+
+  reset(): void {
+    try {
+      this.#raw.resetAndDestroy();
+    } catch {
+      this.socket.destroy();
+    }
   }
 
   get received(): Buffer {

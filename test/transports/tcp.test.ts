@@ -1,25 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
-import { type ListenAddress, parseListenUrl } from "../../gateway/transports/listen-url.ts";
-import { type AcceptSink, ListenError } from "../../gateway/transports/listener.ts";
-import { ordinaryReadPath, sharedReadPath, sharedReadPathWorks } from "../../gateway/transports/read-path.ts";
-import { TcpListener } from "../../gateway/transports/tcp.ts";
-import { describeTransport } from "../contracts/transport.ts";
+import { createListener } from "../../gateway/transports/create-listener.ts";
+import { type ListenAddress, parseListenAddress } from "../../gateway/transports/listen-address.ts";
+import { type AcceptSink, ListenError, type Listener } from "../../gateway/transports/listener.ts";
+import { ordinaryReadPath, sharedReadPathWorks } from "../../gateway/transports/read-path.ts";
 import { TestClient } from "../helpers/client.ts";
 import { until } from "../helpers/wait.ts";
 
-const ANY_PORT = parseListenUrl("tcp://127.0.0.1:0");
-const unexpected = (error: Error) => assert.fail(error);
-
-for (const [name, readPath] of [
-  ["shared", sharedReadPath()],
-  ["ordinary", ordinaryReadPath],
-] as const) {
-  describeTransport({
-    name: `tcp, ${name} read path`,
-    listener: (accept) => new TcpListener(ANY_PORT, readPath, accept, unexpected),
-  });
-}
+const ANY_PORT = parseListenAddress("tcp://127.0.0.1:0");
 
 describe("the shared read path", () => {
   test("works in the runtime that the project is pinned to", async () => {
@@ -28,13 +16,11 @@ describe("the shared read path", () => {
 });
 
 describe("a tcp listener", () => {
-  const refuse: AcceptSink = (connection) => {
-    connection.open({ received() {}, finished() {}, closed() {} });
-    connection.close();
-  };
+  const refuse: AcceptSink = (arrival) => arrival.close();
+  const context = { readPath: ordinaryReadPath, maxMessageBytes: () => 1024 };
 
-  async function open(t: TestContext, address: ListenAddress, accept = refuse): Promise<TcpListener> {
-    const listener = new TcpListener(address, ordinaryReadPath, accept, unexpected);
+  async function open(t: TestContext, address: ListenAddress, accept = refuse): Promise<Listener> {
+    const listener = createListener(address, context, accept);
     await listener.open();
     t.after(() => listener.close());
     return listener;
@@ -42,7 +28,7 @@ describe("a tcp listener", () => {
 
   test("says what to do when its port is in use", async (t) => {
     const { port } = (await open(t, ANY_PORT)).endpoint;
-    const second = new TcpListener({ ...ANY_PORT, port }, ordinaryReadPath, refuse, unexpected);
+    const second = createListener({ ...ANY_PORT, port }, context, refuse);
     await assert.rejects(second.open(), (error: Error) => {
       assert.ok(error instanceof ListenError);
       assert.match(
@@ -54,12 +40,7 @@ describe("a tcp listener", () => {
   });
 
   test("says what is wrong with an address that this machine does not have", async () => {
-    const listener = new TcpListener(
-      { ...ANY_PORT, host: "192.0.2.1" },
-      ordinaryReadPath,
-      refuse,
-      unexpected,
-    );
+    const listener = createListener({ ...ANY_PORT, host: "192.0.2.1" }, context, refuse);
     await assert.rejects(listener.open(), /no such address.*EADDRNOTAVAIL/);
   });
 

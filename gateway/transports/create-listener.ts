@@ -1,0 +1,39 @@
+/** Makes the listener of an address: each transport by its name. */
+
+import { framing } from "../framing/framing.ts";
+import type { ListenAddress } from "./listen-address.ts";
+import type { Transport } from "./listen-options.ts";
+import type { AcceptSink, Listener } from "./listener.ts";
+import { StreamListener, type Transported } from "./stream-listener.ts";
+import type { TransportContext } from "./streams.ts";
+import { tcpTransport } from "./tcp.ts";
+import { tlsTransport } from "./tls.ts";
+import { unixTransport } from "./unix.ts";
+import { webSocketTransport } from "./websocket.ts";
+
+type MakeTransport = (address: ListenAddress, context: TransportContext) => Transported;
+
+const makers: Readonly<Record<Transport, MakeTransport>> = {
+  tcp: tcpTransport,
+  tls: tlsTransport,
+  unix: unixTransport,
+  ws: webSocketTransport,
+  wss: webSocketTransport,
+};
+
+/**
+ * @param accept takes each client
+ * @throws ConfigError when a file that it needs is wrong
+ */
+export function createListener(
+  address: ListenAddress,
+  { readPath, maxMessageBytes }: Omit<TransportContext, "framing">,
+  accept: AcceptSink,
+): Listener {
+  const context: TransportContext = {
+    readPath,
+    maxMessageBytes,
+    framing: framing(address.framing, address.lengthCountsItself),
+  };
+  return new StreamListener(address, makers[address.transport](address, context), accept);
+}

@@ -1,0 +1,160 @@
+/**
+ * A client that has to shake hands before it is a connection: steps, one after the other, each of which finds
+ * something out or puts another stream on top (a PROXY header, TLS, a WebSocket's upgrade). Its time is bounded
+ * by who opened it.
+ */
+
+import type { Socket } from "node:net";
+import type { Refusal } from "../guard/refusal.ts";
+import type { Arrival, ConnectionSink } from "./connection.ts";
+import { type ClientDetails, NO_DETAILS } from "./details.ts";
+import { descriptorOf, type Handshaken, peerAddress, resetSocket } from "./socket-connection.ts";
+
+/** One step. It ends by `proceed` or `fail`, in its own time, and does nothing once the handshake is over. */
+export type HandshakeStep = (handshake: Handshake) => void;
+
+/** Makes the connection when all steps are done. */
+export type Establish = (socket: Socket, handshaken: Handshaken) => Arrival;
+
+export class Handshake implements Arrival {
+  readonly address: string | undefined;
+  readonly port: number;
+  readonly descriptor: number | undefined;
+
+  readonly #raw: Socket;
+  readonly #steps: readonly HandshakeStep[];
+  readonly #establish: Establish;
+  #sink: ConnectionSink | undefined;
+  #socket: Socket;
+  #stepsTaken = 0;
+  #details: ClientDetails = NO_DETAILS;
+  #early: Buffer = Buffer.alloc(0);
+  #over = false;
+  #error: NodeJS.ErrnoException | undefined;
+
+  /**
+   * @param accepted a socket that was accepted paused
+   * @param identifies whether a step will tell the client's address
+   */
+  constructor(accepted: Socket, identifies: boolean, steps: readonly HandshakeStep[], establish: Establish) {
+    this.address = identifies ? undefined : peerAddress(accepted);
+    this.port = accepted.remotePort ?? 0;
+    this.descriptor = descriptorOf(accepted);
+    this.#raw = accepted;
+    this.#socket = accepted;
+    this.#steps = steps;
+    this.#establish = establish;
+  }
+
+  open(sink: ConnectionSink): void {
+    this.#sink = sink;
+    this.#raw.on("error", this.#failed);
+    this.#raw.on("close", this.#closed);
+    if (this.#raw.destroyed) this.#closed();
+    else this.proceed();
+  }
+
+  reset(): void {
+    this.#over = true;
+    resetSocket(this.#raw);
+  }
+
+  close(): void {
+    this.#over = true;
+    this.#raw.destroy();
+  }
+
+  // For the steps.
+
+  /** The stream that the next step reads: paused, or not read from yet. */
+  get socket(): Socket {
+    return this.#socket;
+  }
+
+  /** The address of whoever connected: a proxy's, when there is one. */
+  get peer(): { readonly address: string; readonly port: number } {
+    return { address: peerAddress(this.#raw), port: this.#raw.remotePort ?? 0 };
+  }
+
+  /** Whether it has ended, one way or the other; a step that learns something then keeps it to itself. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Goes on with the next step, or ends the handshake well. */
+  proceed(): void {
+    if (this.#over) return;
+    const step = this.#steps[this.#stepsTaken++];
+    if (step === undefined) this.#end();
+    else step(this);
+  }
+
+  /** The next step reads `socket`, which lies on top of the one before. */
+  secure(socket: Socket): void {
+    this.#socket = socket;
+  }
+
+  describe(details: ClientDetails): void {
+    this.#details = { ...this.#details, ...details };
+  }
+
+  /** What was read behind this step and belongs to what follows. */
+  leave(early: Buffer): void {
+    this.#early = early;
+  }
+
+  /** Takes what the step before left. */
+  takeEarly(): Buffer {
+    const early = this.#early;
+    this.#early = Buffer.alloc(0);
+    return early;
+  }
+
+  /** Tells the client's real address. */
+  identify(address: string, port: number): Refusal | undefined {
+    return this.#sink?.identified(address, port);
+  }
+
+  present(ticket: string): Refusal | undefined {
+    return this.#sink?.presented(ticket);
+  }
+
+  /**
+   * The handshake has failed. The client is cut off, or gets `answer` first.
+   *
+   * @param answer what is sent before the end
+   */
+  fail(refusal: Refusal, answer?: string): void {
+    if (this.#over) return;
+    this.#sink?.failed(refusal);
+    if (answer === undefined) {
+      this.close();
+      return;
+    }
+    this.#over = true;
+    // What it still sends is read and thrown away, so that the close is no reset and the answer arrives.
+    this.#socket.removeAllListeners("data").on("data", () => {});
+    this.#socket.resume();
+    this.#socket.end(answer);
+    this.#socket.once("finish", () => this.#socket.destroySoon());
+  }
+
+  #end(): void {
+    const sink = this.#sink;
+    this.#over = true;
+    this.#raw.off("error", this.#failed);
+    this.#raw.off("close", this.#closed);
+    if (sink === undefined) return;
+    const handshaken = { details: this.#details, raw: this.#raw, early: this.takeEarly() };
+    this.#establish(this.#socket, handshaken).open(sink);
+  }
+
+  readonly #failed = (error: NodeJS.ErrnoException): void => {
+    this.#error ??= error;
+  };
+
+  readonly #closed = (): void => {
+    this.#over = true;
+    this.#sink?.closed(this.#error);
+  };
+}

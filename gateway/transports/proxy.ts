@@ -1,0 +1,57 @@
+/**
+ * The step that reads a PROXY header. A listener that asks for one requires it, from peers that are trusted and
+ * from nobody else: a header is never looked for where none was asked for, and never missing where one was.
+ */
+
+import type { Handshake, HandshakeStep } from "./handshake.ts";
+import { type ProxyVersions, readProxyHeader } from "./proxy-protocol.ts";
+
+/**
+ * @param isTrusted whether the peer at an address may say who the client is
+ */
+export function proxyStep(accepted: ProxyVersions, isTrusted: (address: string) => boolean): HandshakeStep {
+  return (handshake) => {
+    if (!isTrusted(handshake.peer.address)) handshake.fail("untrusted-proxy");
+    else readHeader(handshake, accepted);
+  };
+}
+
+function readHeader(handshake: Handshake, accepted: ProxyVersions): void {
+  const { socket } = handshake;
+  let read: Buffer = Buffer.alloc(0);
+  const take = (bytes: Buffer) => {
+    read = read.length === 0 ? bytes : Buffer.concat([read, bytes]);
+    const header = readProxyHeader(read, accepted);
+    if (header === "more") return;
+    if ("fault" in header) {
+      stop("bad-proxy-header");
+      return;
+    }
+    socket.off("data", take);
+    socket.off("end", cut);
+    socket.pause();
+    const peer = handshake.peer;
+    const refusal = header.local
+      ? handshake.identify(peer.address, peer.port)
+      : handshake.identify(header.address, header.port);
+    if (refusal !== undefined) {
+      handshake.fail(refusal);
+      return;
+    }
+    if (!header.local)
+      handshake.describe({
+        proxy: peer.address,
+        ...(header.tls?.sni !== undefined && { sni: header.tls.sni }),
+      });
+    handshake.leave(read.subarray(header.headerBytes));
+    handshake.proceed();
+  };
+  const cut = () => stop("bad-proxy-header");
+  const stop = (refusal: "bad-proxy-header") => {
+    socket.off("data", take);
+    handshake.fail(refusal);
+  };
+  socket.on("data", take);
+  socket.on("end", cut);
+  socket.resume();
+}

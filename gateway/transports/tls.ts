@@ -1,0 +1,131 @@
+/**
+ * TLS on a listener: the step that shakes hands, and the certificate behind it, which is read again when its files
+ * change. Connections that are there keep what they agreed on.
+ */
+
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { Socket } from "node:net";
+import { createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
+import { ConfigError } from "../config-error.ts";
+import type { ClientDetails } from "./details.ts";
+import type { Handshake, HandshakeStep } from "./handshake.ts";
+import type { ListenAddress } from "./listen-address.ts";
+import { overTcp, type Transported } from "./stream-listener.ts";
+import { streamArrivals, type TransportContext } from "./streams.ts";
+
+export function tlsTransport(address: ListenAddress, context: TransportContext): Transported {
+  const layer = new TlsLayer(address);
+  return {
+    arrive: streamArrivals(address, context, [layer.step]),
+    bind: overTcp,
+    files: layer.files,
+    reload: () => layer.reload(),
+  };
+}
+
+/** The options of a listener that TLS takes. */
+type TlsSettings = Pick<
+  ListenAddress,
+  "cert" | "key" | "clientCa" | "clientCertificate" | "minVersion" | "alpn"
+>;
+
+/** The part of a TLS socket that Node does not declare: the socket under it. */
+interface LayeredSocket {
+  readonly _parent: Socket;
+}
+
+export class TlsLayer {
+  readonly #settings: TlsSettings;
+  /** Never listens: sockets are given to it. */
+  readonly #server: Server;
+  readonly #handshakes = new WeakMap<Socket, Handshake>();
+
+  /** @throws ConfigError when a file can't be read, or certificate and key do not fit */
+  constructor(settings: TlsSettings) {
+    this.#settings = settings;
+    const { clientCertificate, alpn } = settings;
+    this.#server = withClearErrors(settings, () =>
+      createServer({
+        ...readContext(settings),
+        requestCert: clientCertificate !== "none",
+        rejectUnauthorized: clientCertificate === "require",
+        ...(alpn.length > 0 && { ALPNProtocols: [...alpn] }),
+        // Who opened the handshake bounds its time.
+        handshakeTimeout: 0x7fffffff,
+      }),
+    );
+    this.#server.on("secureConnection", (socket) => this.#secured(socket));
+    this.#server.on("tlsClientError", (_error, socket) => this.#handshakeOf(socket)?.fail("tls-handshake"));
+  }
+
+  /** The files that `reload` reads. */
+  get files(): readonly string[] {
+    const { cert, key, clientCa } = this.#settings;
+    return [cert, key, clientCa].filter((file) => file !== undefined);
+  }
+
+  /**
+   * Reads the files again, for the handshakes that follow.
+   *
+   * @throws ConfigError when they are wrong; what was there before goes on
+   */
+  reload(): void {
+    withClearErrors(this.#settings, () => this.#server.setSecureContext(readContext(this.#settings)));
+  }
+
+  readonly step: HandshakeStep = (handshake) => {
+    const { socket } = handshake;
+    const early = handshake.takeEarly();
+    if (early.length > 0) socket.unshift(early);
+    this.#handshakes.set(socket, handshake);
+    this.#server.emit("connection", socket);
+  };
+
+  #handshakeOf(socket: TLSSocket): Handshake | undefined {
+    return this.#handshakes.get((socket as unknown as LayeredSocket)._parent);
+  }
+
+  #secured(socket: TLSSocket): void {
+    const handshake = this.#handshakeOf(socket);
+    if (handshake === undefined || handshake.over) return;
+    socket.pause();
+    handshake.secure(socket);
+    handshake.describe(detailsOf(socket));
+    handshake.proceed();
+  }
+}
+
+function detailsOf(socket: TLSSocket): ClientDetails {
+  const { servername, alpnProtocol } = socket as TLSSocket & { servername?: string | false | null };
+  const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
+  return {
+    ...(typeof servername === "string" && servername !== "" && { sni: servername }),
+    ...(typeof alpnProtocol === "string" && { alpn: alpnProtocol }),
+    ...(certificate !== undefined && {
+      certificate: {
+        name: /^CN=(.*)$/m.exec(certificate.subject ?? "")?.[1] ?? "",
+        fingerprint: createHash("sha256").update(certificate.raw).digest("hex"),
+      },
+    }),
+  };
+}
+
+function readContext({ cert, key, clientCa, minVersion }: TlsSettings): TlsOptions {
+  return {
+    ...(cert !== undefined && { cert: readFileSync(cert) }),
+    ...(key !== undefined && { key: readFileSync(key) }),
+    minVersion,
+    ...(clientCa !== undefined && { ca: readFileSync(clientCa) }),
+  };
+}
+
+function withClearErrors<T>({ cert, key }: TlsSettings, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const hint = code === "ENOENT" || code === "EACCES" ? message : `'${cert}' and '${key}': ${message}`;
+    throw new ConfigError(`cannot use the TLS certificate: ${hint}`, { cause: error });
+  }
+}

@@ -1,0 +1,256 @@
+/**
+ * WebSocket on a listener: the step that reads the request and upgrades it. Node's HTTP parser reads it, `ws` checks
+ * and answers it; between the two stand the listener's own rules (path, origin, who the client is, its ticket).
+ */
+
+import { createServer, type IncomingMessage, type Server, STATUS_CODES } from "node:http";
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { WebSocketServer } from "ws";
+import { MAX_HEADER_LENGTH, MAX_PATH_LENGTH, MAX_QUERY_LENGTH } from "../../proto/bodies.ts";
+import type { Refusal } from "../guard/refusal.ts";
+import type { ClientDetails } from "./details.ts";
+import { forwardedClient } from "./forwarded.ts";
+import { Handshake, type HandshakeStep } from "./handshake.ts";
+import type { ListenAddress } from "./listen-address.ts";
+import type { ReadPath } from "./read-path.ts";
+import { type Handshaken, peerAddress } from "./socket-connection.ts";
+import { overTcp, type Transported } from "./stream-listener.ts";
+import { proxySteps, type TransportContext } from "./streams.ts";
+import { TlsLayer } from "./tls.ts";
+import { WebSocketConnection } from "./ws-connection.ts";
+
+/** WebSocket over plain TCP (`ws`), or over TLS (`wss`). */
+export function webSocketTransport(
+  address: ListenAddress,
+  { readPath, maxMessageBytes }: TransportContext,
+): Transported {
+  const tls = address.transport === "wss" ? new TlsLayer(address) : undefined;
+  const web = new WebSocketLayer(address);
+  const steps = [...proxySteps(address), ...(tls === undefined ? [] : [tls.step]), web.step];
+  const { trusted, proxy, forwarded } = address;
+  const establish = (socket: Socket, handshaken: Handshaken) =>
+    web.establish(socket, readPath, handshaken, maxMessageBytes());
+  return {
+    arrive(accepted) {
+      const isProxy = forwarded !== "off" && trusted.has(peerAddress(accepted));
+      return new Handshake(accepted, proxy !== "off" || isProxy, steps, establish);
+    },
+    bind: overTcp,
+    ...(tls !== undefined && { files: tls.files, reload: () => tls.reload() }),
+  };
+}
+
+/** The options of a listener that WebSocket takes. */
+type WebSocketSettings = Pick<
+  ListenAddress,
+  | "path"
+  | "origins"
+  | "subprotocols"
+  | "deflate"
+  | "frames"
+  | "headers"
+  | "forwarded"
+  | "ticket"
+  | "trusted"
+  | "maxMessageBytes"
+>;
+
+/** The query's parameter that bears a ticket. */
+const TICKET_PARAMETER = "ticket";
+
+/** The longest request, bytes. */
+export const MAX_REQUEST_BYTES = 8 * 1024;
+
+/** Somebody else bounds the time. */
+const NEVER = 0;
+
+/** What `ws` makes when an upgrade is complete: here it only keeps what was agreed. */
+class Agreed {
+  _protocol = "";
+  _extensions: Readonly<Record<string, unknown>> = {};
+  head: Buffer = Buffer.alloc(0);
+
+  setSocket(_socket: Duplex, head: Buffer): void {
+    this.head = head;
+  }
+}
+
+export class WebSocketLayer {
+  readonly #settings: WebSocketSettings;
+  /** Neither ever listens: sockets are given to them. */
+  readonly #http: Server;
+  readonly #upgrader: WebSocketServer;
+  readonly #handshakes = new WeakMap<Duplex, Handshake>();
+  readonly #agreed = new WeakMap<Socket, Agreed>();
+
+  constructor(settings: WebSocketSettings) {
+    this.#settings = settings;
+    this.#http = createServer({
+      maxHeaderSize: MAX_REQUEST_BYTES,
+      requestTimeout: NEVER,
+      headersTimeout: NEVER,
+      keepAliveTimeout: NEVER,
+    });
+    this.#http.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
+    this.#http.on("request", (request) => this.#fail(request.socket, "bad-upgrade", 426));
+    this.#http.on("connect", (_request, socket) => this.#fail(socket, "bad-upgrade", 405));
+    this.#http.on("clientError", (_error, socket) => this.#fail(socket, "bad-upgrade", 400));
+    this.#upgrader = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      WebSocket: Agreed as never,
+      handleProtocols: (offered) => this.#choose(offered),
+      perMessageDeflate: settings.deflate && {
+        serverNoContextTakeover: true,
+        clientNoContextTakeover: true,
+      },
+    });
+    this.#upgrader.on("wsClientError", (_error, socket) => this.#fail(socket, "bad-upgrade", 400));
+  }
+
+  readonly step: HandshakeStep = (handshake) => {
+    const { socket } = handshake;
+    const early = handshake.takeEarly();
+    if (early.length > 0) socket.unshift(early);
+    this.#handshakes.set(socket, handshake);
+    this.#http.emit("connection", socket);
+    socket.resume();
+  };
+
+  /** Makes the connection of a socket that was upgraded. */
+  establish(
+    socket: Socket,
+    readPath: ReadPath,
+    handshaken: Handshaken,
+    maxMessageBytes: number,
+  ): WebSocketConnection {
+    return new WebSocketConnection(socket, readPath, handshaken, {
+      maxMessageBytes,
+      frames: this.#settings.frames,
+      extensions: this.#agreed.get(socket)?._extensions ?? {},
+    });
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const handshake = this.#handshakes.get(socket);
+    // A request with a body that is still to come has no socket of its own.
+    if (handshake === undefined || !(socket instanceof Socket)) {
+      this.#fail(request.socket, "bad-upgrade", 400);
+      return;
+    }
+    if (handshake.over) return;
+    const refusal = this.#check(handshake, request);
+    if (refusal !== undefined) {
+      this.#fail(socket, refusal, statusOf(refusal));
+      return;
+    }
+    this.#upgrader.handleUpgrade(request, socket, head, (agreed) => {
+      this.#complete(handshake, request, socket, agreed as unknown as Agreed);
+    });
+  }
+
+  #check(handshake: Handshake, request: IncomingMessage): Refusal | undefined {
+    const { path, origins, ticket } = this.#settings;
+    const url = splitUrl(request);
+    const unknown = this.#identify(handshake, request);
+    if (unknown !== undefined) return unknown;
+    if ((path !== undefined && url.path !== path) || url.path.length > MAX_PATH_LENGTH) return "bad-path";
+    if (url.query.length > MAX_QUERY_LENGTH) return "bad-upgrade";
+    if (origins.length > 0 && !origins.includes(request.headers.origin ?? "")) return "bad-origin";
+    if (ticket !== "query") return undefined;
+    return handshake.present(new URLSearchParams(url.query).get(TICKET_PARAMETER) ?? "");
+  }
+
+  /** Finds out who the client is, when a proxy says it in a header. */
+  #identify(handshake: Handshake, { headers }: IncomingMessage): Refusal | undefined {
+    const { forwarded, trusted } = this.#settings;
+    if (forwarded === "off") return undefined;
+    const { peer } = handshake;
+    // Who is no proxy is the client, whatever it says of itself, and was checked when it arrived.
+    if (!trusted.has(peer.address)) return undefined;
+    const header = headers[forwarded];
+    const client = forwardedClient(forwarded, header?.toString(), peer.address, (hop) => trusted.has(hop));
+    if ("fault" in client) return "bad-proxy-header";
+    if (client.address === peer.address) return handshake.identify(peer.address, peer.port);
+    handshake.describe({ proxy: peer.address });
+    return handshake.identify(client.address, 0);
+  }
+
+  #complete(handshake: Handshake, request: IncomingMessage, socket: Socket, agreed: Agreed): void {
+    const { path, query } = splitUrl(request);
+    const { headers, ticket } = this.#settings;
+    const told = headers.flatMap((name) => {
+      const value = request.headers[name];
+      return value === undefined ? [] : [[name, value.toString().slice(0, MAX_HEADER_LENGTH)] as const];
+    });
+    const details: ClientDetails = {
+      path,
+      query: ticket === "query" ? withoutTicket(query) : query,
+      ...(agreed._protocol !== "" && { subprotocol: agreed._protocol }),
+      ...(told.length > 0 && { headers: Object.fromEntries(told) }),
+    };
+    this.#agreed.set(socket, agreed);
+    handshake.describe(details);
+    handshake.leave(agreed.head);
+    handshake.proceed();
+  }
+
+  #choose(offered: Set<string>): string | false {
+    const { subprotocols } = this.#settings;
+    if (subprotocols.length === 0) return [...offered][0] ?? false;
+    return subprotocols.find((known) => offered.has(known)) ?? false;
+  }
+
+  #fail(socket: Duplex, refusal: Refusal, status: number): void {
+    const handshake = this.#handshakes.get(socket);
+    if (handshake === undefined || !socket.writable) {
+      if (handshake !== undefined) handshake.fail(refusal);
+      else socket.destroy();
+      return;
+    }
+    handshake.fail(refusal, answer(status, refusal));
+  }
+}
+
+function splitUrl({ url = "/" }: IncomingMessage): { readonly path: string; readonly query: string } {
+  const mark = url.indexOf("?");
+  return mark === -1 ? { path: url, query: "" } : { path: url.slice(0, mark), query: url.slice(mark + 1) };
+}
+
+/** A ticket is a secret for as long as it lives: it is not passed on. */
+function withoutTicket(query: string): string {
+  const parameters = new URLSearchParams(query);
+  parameters.delete(TICKET_PARAMETER);
+  return parameters.toString();
+}
+
+function statusOf(refusal: Refusal): number {
+  switch (refusal) {
+    case "bad-path":
+      return 404;
+    case "bad-ticket":
+    case "expired-ticket":
+    case "replayed-ticket":
+      return 401;
+    case "bad-proxy-header":
+      return 400;
+    case "too-many-connections":
+    case "too-many-from-address":
+    case "too-many-from-prefix":
+    case "connection-rate":
+    case "address-rate":
+      return 429;
+    default:
+      return 403;
+  }
+}
+
+function answer(status: number, refusal: Refusal): string {
+  const text = `${refusal}\n`;
+  const upgrade = status === 426 ? "upgrade: websocket\r\n" : "";
+  return (
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${upgrade}connection: close\r\n` +
+    `content-type: text/plain\r\ncontent-length: ${text.length}\r\n\r\n${text}`
+  );
+}

@@ -1,0 +1,40 @@
+/** Parts of `ws` that it exports and its published types leave out. */
+
+import type { Writable } from "node:stream";
+
+declare module "ws" {
+  /** Options of a receiver. */
+  interface ReceiverOptions {
+    readonly isServer?: boolean;
+    readonly maxPayload?: number;
+    readonly maxBufferedChunks?: number;
+    readonly maxFragments?: number;
+    readonly extensions?: Readonly<Record<string, unknown>>;
+  }
+
+  /** Reads frames: bytes in, and `message`, `ping`, `pong`, `conclude` and `error` out. */
+  export class Receiver extends Writable {
+    constructor(options: ReceiverOptions);
+  }
+
+  // biome-ignore lint/complexity/noStaticOnlyClass: it is what `ws` exports.
+  export class Sender {
+    /** The bytes of one frame: its header, and the data unless it is empty. */
+    static frame(
+      data: Buffer,
+      options: {
+        readonly fin: boolean;
+        readonly opcode: number;
+        readonly mask: boolean;
+        readonly readOnly: boolean;
+        readonly rsv1: boolean;
+      },
+    ): Buffer[];
+  }
+
+  export class PerMessageDeflate {
+    static readonly extensionName: string;
+    /** What was agreed with the client. */
+    readonly params: { readonly server_max_window_bits?: number | true };
+  }
+}
