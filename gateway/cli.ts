@@ -2,17 +2,11 @@
 
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
-import {
-  type Config,
-  ConfigError,
-  type Layer,
-  type Resolved,
-  resolveConfig,
-  type SettingName,
-  settingNames,
-  settings,
-} from "./config.ts";
+import { type Config, type Layer, type Resolved, resolveConfig } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
+import { type SettingName, settingNames, settings } from "./settings.ts";
 import { suggestion } from "./suggestion.ts";
+import { runTicketCommand } from "./ticket-command.ts";
 
 const ENV_PREFIX = "SIDEGATE_";
 const CONFIG_VARIABLE = `${ENV_PREFIX}CONFIG`;
@@ -34,6 +28,7 @@ export type Invocation =
  * @throws ConfigError for anything that is not known or out of its bounds
  */
 export function readCommandLine(args: readonly string[], env: NodeJS.ProcessEnv): Invocation {
+  if (args[0] === "ticket") return { action: "print", text: runTicketCommand(args.slice(1), env) };
   let help = "";
   const program = buildProgram((text) => {
     help += text;
@@ -68,14 +63,16 @@ function buildProgram(write: (text: string) => void): Command {
     .exitOverride()
     .configureOutput({ writeOut: write, writeErr: () => {} });
   for (const name of settingNames) {
-    const { placeholder, description, fallback, repeatable } = settings[name];
+    const { placeholder, description, fallback, repeatable, secret } = settings[name];
+    if (secret) continue;
     const option = new Option(`${flagOf(name)} <${placeholder}>`, describe(description, name, fallback));
     if (repeatable) option.argParser((value: string, before: string[] = []) => [...before, value]);
     program.addOption(option);
   }
   return program
     .option("--config <file>", `a JSON file with the same keys in camelCase (${CONFIG_VARIABLE})`)
-    .option("--print-config", "print every setting, its value and where it came from, and exit");
+    .option("--print-config", "print every setting, its value and where it came from, and exit")
+    .addHelpText("after", "\nsidegate ticket signs an admission ticket; see sidegate ticket --help.");
 }
 
 function describe(description: string, name: SettingName, fallback: unknown): string {
@@ -108,6 +105,9 @@ function fileLayer(file: string): Layer {
     if (!Object.hasOwn(settings, key)) {
       throw new ConfigError(`unknown key '${key}' in ${file}${suggestion(key, settingNames)}`);
     }
+    if (settings[key as SettingName].secret) {
+      throw new ConfigError(`${key} may not stand in ${file}; set ${variableOf(key as SettingName)}`);
+    }
   }
   return { values, describe: () => `from ${file}` };
 }
@@ -128,8 +128,14 @@ function readConfigFile(file: string): Partial<Record<SettingName, unknown>> {
   throw new ConfigError(`${file} must hold one JSON object`);
 }
 
+function showValue(value: unknown): string {
+  return typeof value === "object" ? JSON.stringify(value) : String(value ?? "");
+}
+
 function formatConfig(resolved: readonly Resolved[]): string {
-  const rows = resolved.map(({ name, given, source }) => [name, [given].flat().join(","), source] as const);
+  const shown = ({ name, given }: Resolved) =>
+    settings[name].secret && given !== undefined ? "***" : [given].flat().map(showValue).join(",");
+  const rows = resolved.map((one) => [one.name, shown(one), one.source] as const);
   const widths = [0, 1].map((column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
   const lines = rows.map(([name, value, source]) => {
     return `${name.padEnd(widths[0] ?? 0)}  ${value.padEnd(widths[1] ?? 0)}  ${source}`;

@@ -25,3 +25,11 @@ export function descriptorWarning(capacity: number, limit = openFileLimit()): st
   if (limit === undefined || limit >= needed) return undefined;
   return `this process may open ${limit} files, and ${capacity} clients need ${needed}: raise it (ulimit -n, LimitNOFILE)`;
 }
+
+/** Descriptors that no client may have, so that one can always be accepted and refused. */
+const SPARE_DESCRIPTORS = 32;
+
+/** A client whose descriptor has this number or a higher one is one too many: descriptors are given lowest first. */
+export function maxClientDescriptors(limit = openFileLimit()): number {
+  return limit === undefined ? Number.POSITIVE_INFINITY : limit - SPARE_DESCRIPTORS;
+}

@@ -5,20 +5,23 @@ import type { Endpoint } from "../proto/bodies.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import type { Ending } from "./exit-codes.ts";
+import { watchFiles } from "./file-watch.ts";
 import { Lifecycle } from "./lifecycle.ts";
+import { createGuard, createTicketChecker, sessionLimits } from "./limits.ts";
 import { dialer } from "./links/dial.ts";
 import { ManagerLink } from "./links/manager-link.ts";
-import { type Counters, newCounters } from "./metrics/counters.ts";
+import { Counters } from "./metrics/counters.ts";
 import { ProcessMeter } from "./metrics/process-stats.ts";
+import { reportRefusals } from "./refusal-report.ts";
 import { ManagerRouter } from "./routers/manager.ts";
 import { Sessions } from "./slots/sessions.ts";
+import { createListener } from "./transports/create-listener.ts";
 import {
   ordinaryReadPath,
   type ReadPath,
   sharedReadPath,
   sharedReadPathWorks,
 } from "./transports/read-path.ts";
-import { TcpListener } from "./transports/tcp.ts";
 
 export interface GatewayOptions {
   readonly config: Config;
@@ -40,12 +43,14 @@ export interface Gateway {
   readonly endpoints: readonly Endpoint[];
   /** Ends the gateway in good order; see Lifecycle. */
   drain(reason: string): void;
+  /** Reads every file that can be read again: address lists and certificates. */
+  reload(): void;
 }
 
 /** Makes a gateway and starts it. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, log, ready = () => {}, clock = systemClock, random = Math.random } = options;
-  const counters = newCounters();
+  const counters = new Counters();
   const meter = new ProcessMeter();
   const readPath = await chooseReadPath(config.readPath, log);
 
@@ -60,22 +65,27 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     handler: {
       message: (session, bytes, start, end) => sessions.send(session, bytes.subarray(start, end)),
       messageAll: (bytes, start, end) => sessions.sendAll(bytes.subarray(start, end)),
-      drop(session, { reason }) {
-        log.debug({ session, reason }, "dropped by the manager");
-        sessions.drop(session);
+      drop(session, order) {
+        log.debug({ session, ...order }, "dropped by the manager");
+        sessions.drop(session, order);
       },
-      dropDiscard(session, { reason }) {
-        log.debug({ session, reason }, "dropped and discarded by the manager");
-        sessions.dropDiscard(session);
+      dropDiscard(session, order) {
+        log.debug({ session, ...order }, "dropped and discarded by the manager");
+        sessions.dropDiscard(session, order);
       },
+      admit: (session) => sessions.admit(session),
       shutdown({ reason = "the manager's Shutdown", drainMs }) {
         lifecycle.drain(reason, drainMs, config.shutdownExitCode);
       },
       registered: (registered) => lifecycle.registered(registered),
       readDone: () => sessions.flush(),
-      congested: (congested) => sessions.setPaused(congested),
+      congested(congested) {
+        if (congested) counters.linkPauses++;
+        sessions.setPaused(congested);
+      },
       lost(loss) {
         if (loss.wasUp) counters.linksLost++;
+        counters.linkEnded(loss.code);
         lifecycle.lost(loss);
       },
     },
@@ -84,18 +94,50 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     random,
   });
 
-  const sessions = new Sessions({ router: new ManagerRouter(link, clock), limits: config, counters, clock });
-
-  const listeners = config.listen.map((address) => {
-    const failed = (error: Error) => {
-      counters.acceptErrors++;
-      log.error({ err: error, listener: address.name }, "the system refused an accept");
-    };
-    return new TcpListener(address, readPath, (conn, from) => sessions.accept(conn, from.endpoint), failed);
+  const guard = createGuard(config, {
+    clock,
+    changed: () => sessions.recheck(),
+    failed: (error) =>
+      log.error({ err: error }, "an address list was not read again; the last good one goes on"),
+  });
+  const sessions = new Sessions({
+    router: new ManagerRouter(link, clock),
+    gate: guard,
+    tickets: createTicketChecker(config, clock),
+    limits: sessionLimits(config),
+    counters,
+    clock,
   });
 
+  const listeners = config.listen.map((address) => {
+    const maxMessageBytes = () => Math.min(address.maxMessageBytes, link.maxPayload);
+    return createListener(address, { readPath, maxMessageBytes }, (arrival, { origin }) =>
+      sessions.accept(arrival, origin),
+    );
+  });
+  const reloadListeners = () => {
+    for (const listener of listeners) {
+      try {
+        listener.reload();
+      } catch (error) {
+        log.error({ err: error, listener: listener.address.name }, "the certificate was not read again");
+      }
+    }
+  };
+
   const lifecycle = new Lifecycle({ link, sessions, listeners, limits: config, clock, log, ready });
-  lifecycle.ended.then(() => meter.stop());
+  const stopReports = reportRefusals(counters, clock, log);
+  const stopWatching = watchFiles({
+    files: listeners.flatMap((listener) => listener.files),
+    clock,
+    changed: reloadListeners,
+  });
+  lifecycle.ended.then(() => {
+    meter.stop();
+    guard.stop();
+    stopReports();
+    stopWatching();
+  });
   lifecycle.start();
   return {
     ended: lifecycle.ended,
@@ -106,6 +148,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       return listeners.map((listener) => listener.endpoint);
     },
     drain: (reason) => lifecycle.drain(reason),
+    reload() {
+      guard.reload();
+      reloadListeners();
+      log.info("the address lists and certificates were read again");
+    },
   };
 }
 
@@ -128,6 +175,12 @@ function vitals(sessions: Sessions, counters: Counters, meter: ProcessMeter) {
     outBytes,
     inMsgs,
     outMsgs,
+    refusals: nonZero(counters.refusals),
+    ends: nonZero(counters.ends),
     ...meter.read(),
   };
+}
+
+function nonZero(counts: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
 }

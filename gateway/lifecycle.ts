@@ -63,13 +63,14 @@ export class Lifecycle {
     const warning = descriptorWarning(registered.capacity);
     if (warning !== undefined) log.warn(warning);
     sessions.table.resize(registered.capacity);
+    sessions.admission = registered.admit === true;
     this.#step(() => this.#letIn());
   }
 
   /** The link is gone: its sessions end at once, and it is dialled again after a while. */
   lost(loss: LinkLoss): void {
     const { sessions, log } = this.#options;
-    sessions.accepting = false;
+    sessions.closedFor = this.#draining ? "draining" : "no-manager";
     sessions.detachAll(this.#draining ? "shutdown" : "manager-lost");
     this.#linkGone();
     if (this.#draining) return;
@@ -102,7 +103,7 @@ export class Lifecycle {
     if (!link.up || this.#draining) return;
     const endpoints = listeners.map((listener) => listener.endpoint);
     link.listening(endpoints);
-    sessions.accepting = true;
+    sessions.closedFor = undefined;
     log.info({ endpoints }, "listening");
     if (!this.#ready) this.#options.ready();
     this.#ready = true;
@@ -131,7 +132,7 @@ export class Lifecycle {
     const { link, sessions, limits, log } = this.#options;
     this.#cancelRedial();
     await this.#closeListeners();
-    sessions.accepting = false;
+    sessions.closedFor = "draining";
     if (link.up) link.draining({ reason, drainMs });
     const allGone = () => sessions.table.usedCount === 0;
     await sessions.waitUntil(allGone, drainMs);
@@ -155,7 +156,7 @@ export class Lifecycle {
     this.#cancelRedial();
     await this.#closeListeners();
     await this.#finishLink();
-    sessions.accepting = false;
+    sessions.closedFor = "draining";
     sessions.detachAll("shutdown");
     await sessions.waitUntil(() => sessions.connectedCount === 0, this.#options.limits.shutdownAckMs);
     sessions.stop();

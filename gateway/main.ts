@@ -2,11 +2,12 @@
 
 /** The gateway's process: signals and exit codes, and nothing else. */
 
+import { isatty } from "node:tty";
 import { createLog } from "../process/log.ts";
 import { tellReady } from "../process/ready.ts";
 import { StopRequest } from "../process/stop-request.ts";
 import { readCommandLine } from "./cli.ts";
-import { ConfigError } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
 import { ExitCode } from "./exit-codes.ts";
 import { startGateway } from "./gateway.ts";
 import { keepHeapFlat } from "./heap.ts";
@@ -22,12 +23,22 @@ async function main(): Promise<number> {
   const log = createLog(config);
   const stop = new StopRequest();
   const gateway = await startGateway({ config, log: log.logger, ready: tellReady });
+  onHangUp(() => gateway.reload());
   stop.handTo((reason) => gateway.drain(reason));
   const { code, message } = await gateway.ended;
   if (message !== undefined) log.logger.fatal({ exitCode: code }, message);
   else log.logger.info("ended");
   await log.end();
   return code;
+}
+
+/** SIGHUP asks a service to read its files again; of a terminal that was closed it is the end. */
+function onHangUp(reload: () => void): void {
+  const fromTerminal = isatty(0);
+  process.on("SIGHUP", () => {
+    if (fromTerminal && !isatty(0)) process.kill(process.pid, "SIGTERM");
+    else reload();
+  });
 }
 
 main().then(

@@ -24,6 +24,8 @@ export interface SessionView {
   readonly port: number;
   readonly transport: string;
   readonly listener: string;
+  /** As its ticket says; null without one. */
+  readonly user: string | null;
   readonly joinedAt: string;
 }
 
@@ -50,6 +52,7 @@ export function sessionView({
   port,
   transport,
   listener,
+  user,
   joinedAt,
 }: Session): SessionView {
   return {
@@ -59,6 +62,7 @@ export function sessionView({
     port,
     transport,
     listener,
+    user: user ?? null,
     joinedAt: new Date(joinedAt).toISOString(),
   };
 }

@@ -69,7 +69,8 @@ export function ctlCommand(print: (text: string) => void): Command {
     .action(run(broadcast));
   add("drop <gateway> <session>", "end one client's session; what was sent to it before still arrives")
     .option("--discard", "reset it at once instead, and discard what is queued for it")
-    .option("--reason <text>", "for the gateway's log")
+    .option("--reason <text>", "for the gateway's log, and for a WebSocket's close frame")
+    .option("--ban-ms <ms>", "do not let the client's address in again for so long", wholeNumber)
     .action(run(drop));
   add("shutdown <gateway>", "end a gateway in good order; it stays down")
     .option("--drain-ms <ms>", "how long its sessions may go on", wholeNumber)
@@ -89,6 +90,7 @@ interface CtlOptions {
   readonly base64?: boolean;
   readonly discard?: boolean;
   readonly reason?: string;
+  readonly banMs?: number;
   readonly drainMs?: number;
 }
 
@@ -100,7 +102,7 @@ async function gateways(context: Context): Promise<void> {
       one.name,
       one.draining ? `${one.health}, draining` : one.health,
       `${one.sessions}/${one.capacity}`,
-      one.endpoints.map(({ transport, host, port }) => `${transport}://${host}:${port}`).join(" "),
+      one.endpoints.map(listens).join(" "),
       one.vitals?.rttMs === undefined ? "-" : `${one.vitals.rttMs.toFixed(2)} ms`,
       one.vitals?.rssBytes === undefined ? "-" : `${Math.round(one.vitals.rssBytes / 2 ** 20)} MiB`,
       one.vitals?.loopP99Ms === undefined ? "-" : `${one.vitals.loopP99Ms.toFixed(1)} ms`,
@@ -124,12 +126,15 @@ async function sessions(context: Context, _args: readonly string[], options: Ctl
     const rows = answer.sessions.map((one) => [
       String(one.gateway),
       String(one.session),
-      `${one.addr}:${one.port}`,
+      client(one),
+      one.user === null ? "-" : printable(one.user),
+      one.transport,
       one.listener,
       one.joinedAt,
     ]);
     const more = answer.next === null ? "" : `more: --after ${answer.next}\n`;
-    return formatTable(["GATEWAY", "SESSION", "CLIENT", "LISTENER", "JOINED"], rows) + more;
+    const head = ["GATEWAY", "SESSION", "CLIENT", "USER", "TRANSPORT", "LISTENER", "JOINED"];
+    return formatTable(head, rows) + more;
   });
 }
 
@@ -165,7 +170,7 @@ async function drop(
   [gateway, session]: readonly string[],
   options: CtlOptions,
 ): Promise<void> {
-  const body = { discard: options.discard, reason: options.reason };
+  const body = { discard: options.discard, reason: options.reason, banMs: options.banMs };
   const answer = await request(context, "POST", sessionPath(gateway, session, "drop"), body);
   show(context, answer, () => "dropped\n");
 }
@@ -217,7 +222,7 @@ function describe<K extends keyof ApiEvents>(event: K, data: ApiEvents[K]): stri
   const { code, message } = data as Partial<ApiEvents["refused"]>;
   switch (event) {
     case "join":
-      return `${one.gateway}/${one.session} from ${one.addr}:${one.port} through ${one.listener}`;
+      return `${one.gateway}/${one.session}${named(one)} from ${client(one)} through ${one.listener}`;
     case "leave":
       return `${one.gateway}/${one.session} ${one.end?.reason} (by ${one.end?.by}) after ${one.end?.ms} ms`;
     case "message":
@@ -227,6 +232,29 @@ function describe<K extends keyof ApiEvents>(event: K, data: ApiEvents[K]): stri
     default:
       return `${one.id} ${one.name}${code === undefined ? "" : ` ${code}: ${message}`}`;
   }
+}
+
+function listens({ transport, host, port }: GatewayView["endpoints"][number]): string {
+  return transport === "unix" ? `unix:${host}` : `${transport}://${hostAndPort(host, port)}`;
+}
+
+/** Where a client comes from; not every one has a port, or even an address. */
+function client({ addr = "", port = 0 }: Partial<SessionView>): string {
+  if (addr === "") return "-";
+  return port === 0 ? addr : hostAndPort(addr, port);
+}
+
+function hostAndPort(host: string, port: number): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+function named({ user = null }: Partial<SessionView>): string {
+  return user === null ? "" : ` as ${printable(user)}`;
+}
+
+/** A text from elsewhere, without what a terminal could take for more than text. */
+function printable(text: string): string {
+  return text.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, "\u{fffd}");
 }
 
 function show({ json, print }: Context, answer: unknown, text: () => string): void {
@@ -280,7 +308,7 @@ async function readJson({ base }: Context, response: Response): Promise<unknown>
 }
 
 function baseUrl({ host, port }: HttpAddress): string {
-  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return `http://${hostAndPort(host, port)}`;
 }
 
 function wholeNumber(value: string): number {

@@ -46,7 +46,7 @@ export interface Gateway {
 /** What a manager does with what a gateway says. */
 export interface GatewayLinkOwner {
   /** Gives a gateway that registers its id and capacity, or refuses it. */
-  admit(
+  register(
     link: GatewayLink,
     register: body.Register,
   ): { readonly id: number; readonly capacity: number } | body.Rejected;
@@ -68,6 +68,8 @@ export interface GatewayLinkOptions {
   /** With more than this queued for it a gateway is cut off. */
   readonly sendBufferBytes: number;
   readonly registerTimeoutMs: number;
+  /** Clients are let in one by one, by `admit`. */
+  readonly admit: boolean;
 }
 
 /** Silence for this many intervals makes a gateway suspect: the next heartbeat is half an interval late. */
@@ -77,6 +79,7 @@ const CHECKS_PER_INTERVAL = 4;
 const EPOCH_BYTES = 16;
 
 interface LiveSession extends Session {
+  admitted: boolean;
   dropped: boolean;
 }
 
@@ -139,16 +142,26 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
 
   // What the manager says.
 
-  /** @returns whether the session is there to be sent to */
+  /**
+   * @returns whether the session is there to be sent to
+   * @throws RangeError for a message that does not fit in one frame, where it can't be cut
+   */
   send(session: number, payload: Buffer): boolean {
-    if (this.#sessions.get(session)?.dropped !== false) return false;
-    const parts = cut(payload, this.#maxFrame - SESSION_BYTES);
-    for (const part of parts) toGateway.message(this.#stream.batch, session, part);
+    const live = this.#sessions.get(session);
+    if (live?.dropped !== false) return false;
+    const maxBytes = this.#maxFrame - SESSION_BYTES;
+    if (isFramed(live)) this.#checkFits(payload, maxBytes);
+    for (const part of cut(payload, maxBytes)) toGateway.message(this.#stream.batch, session, part);
     this.#stream.scheduleFlush();
     return true;
   }
 
-  /** Sends to every session that the gateway has in use. */
+  /** @throws RangeError for a message that `sendAll` could not send: one too long that can't be cut */
+  checkAll(payload: Buffer): void {
+    if (this.endpoints.some(isFramed)) this.#checkFits(payload, this.#maxFrame);
+  }
+
+  /** Sends to every session that the gateway has in use. The payload must have passed `checkAll`. */
   sendAll(payload: Buffer): void {
     for (const part of cut(payload, this.#maxFrame)) toGateway.messageAll(this.#stream.batch, part);
     this.#stream.scheduleFlush();
@@ -161,6 +174,16 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
     live.dropped = true;
     if (discard) toGateway.dropDiscard(this.#stream.batch, session, drop);
     else toGateway.drop(this.#stream.batch, session, drop);
+    this.#stream.scheduleFlush();
+    return true;
+  }
+
+  /** @returns whether the session was waiting to be let in */
+  admit(session: number): boolean {
+    const live = this.#sessions.get(session);
+    if (live === undefined || live.dropped || live.admitted) return false;
+    live.admitted = true;
+    toGateway.admit(this.#stream.batch, session);
     this.#stream.scheduleFlush();
     return true;
   }
@@ -186,7 +209,7 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
 
   register(register: body.Register): void {
     if (this.id !== 0 || this.#loss !== undefined) throw unexpected("a second Register");
-    const answer = this.#owner.admit(this, register);
+    const answer = this.#owner.register(this, register);
     if ("message" in answer) this.#reject(answer);
     else this.#takeOn(register, answer);
   }
@@ -195,7 +218,7 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
     register: body.Register,
     { id, capacity }: { readonly id: number; readonly capacity: number },
   ): void {
-    const { pingMs, maxFrame } = this.#options;
+    const { pingMs, maxFrame, admit } = this.#options;
     this.id = id;
     this.name = register.name;
     this.pid = register.pid;
@@ -209,7 +232,7 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
     this.#timer = setInterval(() => setImmediate(() => this.#check()), pingMs / CHECKS_PER_INTERVAL);
     const epoch = randomBytes(EPOCH_BYTES);
     const registered = { id, capacity, epoch, pingMs, maxFrame, resumed: false, received: 0 };
-    toGateway.registered(this.#stream.batch, registered);
+    toGateway.registered(this.#stream.batch, { ...registered, admit: admit || undefined });
     this.#stream.scheduleFlush();
   }
 
@@ -232,7 +255,7 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
     this.#stream.scheduleFlush();
   }
 
-  join(id: number, { addr, port, transport, listener, at }: body.Join): void {
+  join(id: number, { at, framing = UNFRAMED, ...join }: body.Join): void {
     this.#expectRegistered("CLJoin");
     if (generationOf(id) === 0) throw unexpected(`CLJoin for ${id}, which is never a session,`);
     if (this.#sessions.has(id)) throw unexpected(`a second CLJoin for session ${id}`);
@@ -243,11 +266,10 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
       gateway: this.id,
       id,
       serial,
-      addr,
-      port,
-      transport,
-      listener,
+      ...join,
+      framing,
       joinedAt: at,
+      admitted: !this.#options.admit,
       dropped: false,
     };
     this.#sessions.set(id, session);
@@ -255,7 +277,9 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
   }
 
   message(id: number, bytes: Buffer, start: number, end: number): void {
-    this.#owner.message(this.#known(id, "Msg"), bytes.subarray(start, end));
+    const session = this.#known(id, "Msg");
+    if (!session.admitted) throw unexpected(`Msg for session ${id}, which was not admitted,`);
+    this.#owner.message(session, bytes.subarray(start, end));
   }
 
   disconnected(id: number, end: body.Disconnected): void {
@@ -274,6 +298,14 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
     const session = this.#sessions.get(id);
     if (session === undefined) throw unexpected(`${frame} for session ${id}, which has not joined,`);
     return session;
+  }
+
+  #checkFits(payload: Buffer, maxBytes: number): void {
+    if (payload.length <= maxBytes) return;
+    throw new RangeError(
+      `a message of ${payload.length} bytes is over the ${maxBytes} that gateway '${this.name}' takes in one frame, ` +
+        "and where messages are framed none can be cut",
+    );
   }
 
   #expectRegistered(frame: string): void {
@@ -330,6 +362,14 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
     this.#owner.gone(this, loss.code, loss.message);
     this.#gone.resolve();
   }
+}
+
+/** What tells no messages apart. */
+const UNFRAMED = "none";
+
+/** Whether each payload there is one whole message. */
+function isFramed({ framing = UNFRAMED }: { readonly framing?: string | undefined }): boolean {
+  return framing !== UNFRAMED;
 }
 
 /** A payload in parts of at most `maxBytes`; mostly it is one. */

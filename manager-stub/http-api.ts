@@ -6,6 +6,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { isIP } from "node:net";
 import { z } from "zod";
+import { MAX_BAN_MS } from "../proto/bodies.ts";
 import { bareHost } from "../proto/link-url.ts";
 import { gatewayView, sessionView } from "./api-views.ts";
 import { EventStreams } from "./event-streams.ts";
@@ -57,6 +58,7 @@ const dropBody = object({
   discard: z.boolean("discard must be true or false").optional(),
   reason,
   code: whole("code", 65_535),
+  banMs: whole("banMs", MAX_BAN_MS),
 });
 const shutdownBody = object({ reason, drainMs: whole("drainMs", 86_400_000) });
 
@@ -122,13 +124,13 @@ function buildRoutes(manager: ManagerServer, events: EventStreams): readonly Rou
       const { gateway, ...payload } = parse(broadcastBody, await body());
       const bytes = toBytes(payload);
       const targets = gateway === undefined ? manager.gateways : [findGateway(manager, String(gateway))];
-      for (const target of targets) manager.broadcast(bytes, target.id);
+      fitting(() => manager.broadcast(bytes, gateway === undefined ? undefined : targets[0]?.id));
       return { gateways: targets.length, sessions: targets.reduce((sum, one) => sum + one.sessionCount, 0) };
     }),
     route("POST", "/api/sessions/:gateway/:session/send", async (call) => {
       const payload = toBytes(parse(sendBody, await call.body()));
       const session = sessionOf(call);
-      if (!manager.send(session, payload)) throw gone();
+      if (!fitting(() => manager.send(session, payload))) throw gone();
       return { sent: payload.length };
     }),
     route("POST", "/api/sessions/:gateway/:session/drop", async (call) => {
@@ -226,6 +228,16 @@ function parse<T>(schema: z.ZodType<T>, value: unknown): T {
 
 function toBytes({ text, base64 }: PayloadBody): Buffer {
   return text === undefined ? Buffer.from(base64 ?? "", "base64") : Buffer.from(text);
+}
+
+/** Sends a payload; that it is too long for where it goes is the fault of who asks. */
+function fitting<T>(send: () => T): T {
+  try {
+    return send();
+  } catch (error) {
+    if (error instanceof RangeError) throw new ApiError(413, "too-big", error.message);
+    throw error;
+  }
 }
 
 /** A gateway by its id, or by its name: two share one while the older of them drains. */

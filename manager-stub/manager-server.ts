@@ -6,6 +6,7 @@
 import { EventEmitter } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import type * as body from "../proto/bodies.ts";
+import { MAX_BAN_MS } from "../proto/bodies.ts";
 import { DEFAULT_MAX_FRAME, MAX_MAX_FRAME, MIN_MAX_FRAME, PROTOCOL_VERSION } from "../proto/frame.ts";
 import { formatLinkUrl, parseLinkUrl } from "../proto/link-url.ts";
 import { MAX_CAPACITY } from "../proto/session-id.ts";
@@ -32,6 +33,8 @@ export interface ManagerServerOptions {
   readonly sendBufferBytes?: number;
   /** How long a connection may take to register, milliseconds; default 15,000. */
   readonly registerTimeoutMs?: number;
+  /** Clients that join wait to be let in, each with `admit`; default false: all are in at once. */
+  readonly admit?: boolean;
 }
 
 export interface ManagerServerEvents {
@@ -57,8 +60,10 @@ export interface DropOptions {
   readonly discard?: boolean | undefined;
   /** For the gateway's log, and for a WebSocket's close frame; cut off after 1024 characters. */
   readonly reason?: string | undefined;
-  /** A WebSocket's close code, 0..65,535. */
+  /** A WebSocket's close code, 0..65,535; one that may not be said is the reason's own. */
   readonly code?: number | undefined;
+  /** The client's address is not let in again by its gateway for so long, milliseconds: up to a year. */
+  readonly banMs?: number | undefined;
 }
 
 export interface ShutdownOptions {
@@ -102,6 +107,7 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
       maxFrame: options.maxFrame ?? DEFAULT_MAX_FRAME,
       sendBufferBytes: options.sendBufferBytes ?? DEFAULT_SEND_BUFFER_BYTES,
       registerTimeoutMs: options.registerTimeoutMs ?? DEFAULT_REGISTER_TIMEOUT_MS,
+      admit: options.admit ?? false,
     };
     const { capacity, pingMs, maxFrame, sendBufferBytes, registerTimeoutMs } = this.#options;
     if (typeof capacity === "number") checkRange("capacity", capacity, 1, MAX_CAPACITY);
@@ -142,31 +148,48 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
   }
 
   /**
-   * Sends to one client. What the gateway does not take in one frame is sent in several.
+   * Sends to one client. What the gateway does not take in one frame is sent in several, unless the client's
+   * messages are framed: then the payload is one message.
    *
    * @returns false when the session is gone or dropped; true means sent towards it, not received by it
+   * @throws RangeError for a message that is framed and does not fit in one frame
    */
   send(ref: SessionRef, payload: Uint8Array | string): boolean {
     return this.#byId.get(ref.gateway)?.send(ref.id, toBuffer(payload)) ?? false;
   }
 
-  /** Sends to every client of one gateway, or of all. */
+  /**
+   * Sends to every client of one gateway, or of all, that was let in.
+   *
+   * @throws RangeError for a message that does not fit in one frame of a gateway that has a listener with a
+   *   framing; then it was sent to nobody
+   */
   broadcast(payload: Uint8Array | string, gateway?: number): void {
     const bytes = toBuffer(payload);
-    for (const link of this.#byId.values()) {
-      if (gateway === undefined || link.id === gateway) link.sendAll(bytes);
-    }
+    const links = [...this.#byId.values()].filter((link) => gateway === undefined || link.id === gateway);
+    for (const link of links) link.checkAll(bytes);
+    for (const link of links) link.sendAll(bytes);
+  }
+
+  /**
+   * Lets a client in, where that was asked for (option `admit`).
+   *
+   * @returns false when the session is gone, dropped, or let in already
+   */
+  admit(ref: SessionRef): boolean {
+    return this.#byId.get(ref.gateway)?.admit(ref.id) ?? false;
   }
 
   /**
    * Ends a session. What was sent to it before still arrives, unless it is discarded; `leave` follows.
    *
    * @returns false when the session is gone, or dropped already; a drop may still become a discarding one
-   * @throws RangeError for a code out of its bounds
+   * @throws RangeError for a code or a time out of its bounds
    */
-  drop(ref: SessionRef, { discard = false, reason, code }: DropOptions = {}): boolean {
+  drop(ref: SessionRef, { discard = false, reason, code, banMs }: DropOptions = {}): boolean {
     if (code !== undefined) checkRange("code", code, 0, MAX_CODE);
-    const drop = { reason: reason?.slice(0, MAX_REASON_CHARACTERS), code };
+    if (banMs !== undefined) checkRange("banMs", banMs, 0, MAX_BAN_MS);
+    const drop = { reason: reason?.slice(0, MAX_REASON_CHARACTERS), code, banMs };
     return this.#byId.get(ref.gateway)?.drop(ref.id, discard, drop) ?? false;
   }
 
@@ -203,13 +226,13 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
   }
 
   #linkOptions(): GatewayLinkOptions {
-    const { pingMs, maxFrame, sendBufferBytes, registerTimeoutMs } = this.#options;
-    return { pingMs, maxFrame, sendBufferBytes, registerTimeoutMs };
+    const { pingMs, maxFrame, sendBufferBytes, registerTimeoutMs, admit } = this.#options;
+    return { pingMs, maxFrame, sendBufferBytes, registerTimeoutMs, admit };
   }
 
   readonly #owner: GatewayLinkOwner = {
     nextSerial: () => ++this.#lastSerial,
-    admit: (link, register) => this.#admit(link, register),
+    register: (link, register) => this.#register(link, register),
     healthChanged: (link) => {
       if (link.health === "up") this.emit("gatewayUp", link);
       else this.emit("gatewaySuspect", link);
@@ -226,7 +249,7 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
     },
   };
 
-  #admit(link: GatewayLink, register: body.Register): { id: number; capacity: number } | body.Rejected {
+  #register(link: GatewayLink, register: body.Register): { id: number; capacity: number } | body.Rejected {
     if (register.version !== PROTOCOL_VERSION) {
       const message = `this manager speaks version ${PROTOCOL_VERSION}, not ${register.version}`;
       return { code: "version", message };

@@ -5,7 +5,7 @@
 
 import { MAX_MAX_FRAME, MIN_MAX_FRAME } from "./frame.ts";
 import { MAX_CAPACITY } from "./session-id.ts";
-import { bin, count, flag, integer, list, oneOf, optional, quantity, shape, text } from "./shape.ts";
+import { bin, count, flag, integer, list, oneOf, optional, quantity, record, shape, text } from "./shape.ts";
 
 /** Who ended a session. */
 export const endedBy = ["client", "gateway", "manager"] as const;
@@ -25,6 +25,8 @@ export const endReasons = [
   "handoff",
   "shutdown",
   "manager-lost",
+  "denied",
+  "not-admitted",
   "error",
 ] as const;
 export type EndReason = (typeof endReasons)[number];
@@ -34,6 +36,14 @@ const REASON_LENGTH = 1024;
 const NONCE_BYTES = 16;
 const EPOCH_BYTES = 16;
 const MAX_ENDPOINTS = 256;
+/** The longest parts of a WebSocket's request that a gateway takes, characters. */
+export const MAX_PATH_LENGTH = 2048;
+export const MAX_QUERY_LENGTH = 4096;
+const MAX_HEADERS = 32;
+export const MAX_HEADER_LENGTH = 512;
+const MAX_COUNTS = 64;
+/** The longest that an address may be banned at once: a year. */
+export const MAX_BAN_MS = 31_536_000_000;
 
 const name = text(NAME_LENGTH);
 const port = integer(0, 65535);
@@ -41,8 +51,11 @@ const maxFrame = integer(MIN_MAX_FRAME, MAX_MAX_FRAME);
 const epoch = bin(EPOCH_BYTES);
 
 /** A listener, as configured in `Register` and as bound in `Listening` (GWLocalInfo). */
-const endpoint = shape({ transport: name, host: text(255), port, name });
+const endpoint = shape({ transport: name, host: text(255), port, name, framing: optional(name) });
 export type Endpoint = ReturnType<typeof endpoint>;
+
+/** A client's TLS certificate: its common name, and the SHA-256 of all of it, hexadecimal. */
+const certificate = shape({ name: text(255), fingerprint: text(64) });
 
 export const join = shape({
   addr: text(255),
@@ -50,6 +63,17 @@ export const join = shape({
   transport: name,
   listener: name,
   at: quantity,
+  framing: optional(name),
+  proxy: optional(text(255)),
+  sni: optional(text(255)),
+  alpn: optional(text(255)),
+  certificate: optional(certificate),
+  path: optional(text(MAX_PATH_LENGTH)),
+  query: optional(text(MAX_QUERY_LENGTH)),
+  subprotocol: optional(text(255)),
+  headers: optional(record(text(MAX_HEADER_LENGTH), MAX_HEADERS)),
+  user: optional(name),
+  context: optional(name),
 });
 export type Join = ReturnType<typeof join>;
 
@@ -76,6 +100,8 @@ export const ping = shape({
   slots: optional(slotCounts),
   joins: optional(count),
   refused: optional(count),
+  refusals: optional(record(count, MAX_COUNTS)),
+  ends: optional(record(count, MAX_COUNTS)),
   inBytes: optional(count),
   outBytes: optional(count),
   inMsgs: optional(count),
@@ -120,7 +146,11 @@ export type Registered = ReturnType<typeof registered>;
 export const rejected = shape({ code: name, message: text(REASON_LENGTH) });
 export type Rejected = ReturnType<typeof rejected>;
 
-export const drop = shape({ reason: optional(text(REASON_LENGTH)), code: optional(integer(0, 65535)) });
+export const drop = shape({
+  reason: optional(text(REASON_LENGTH)),
+  code: optional(integer(0, 65535)),
+  banMs: optional(integer(0, MAX_BAN_MS)),
+});
 export type Drop = ReturnType<typeof drop>;
 
 export const shutdown = shape({

@@ -51,6 +51,7 @@ export const FromManager = {
   Challenge: 18,
   Ack: 19,
   Pong: 20,
+  Admit: 39,
 } as const;
 
 /** The least and the most bytes of `data` that a frame type may have. */
@@ -100,6 +101,7 @@ export const fromManagerBounds: ReadonlyMap<number, BodyBounds> = new Map([
   [FromManager.Challenge, map("Challenge")],
   [FromManager.Ack, { name: "Ack", min: 8, max: 8 }],
   [FromManager.Pong, map("Pong")],
+  [FromManager.Admit, { name: "Admit", min: SESSION_BYTES, max: SESSION_BYTES }],
 ]);
 
 /**

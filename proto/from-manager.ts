@@ -9,6 +9,8 @@ import type { FrameBatch } from "./frame-batch.ts";
 import { decodeMap, encodeMap } from "./map-body.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
+const NOTHING = Buffer.alloc(0);
+
 /** Writes the frames that a manager sends. */
 export const toGateway = {
   message(batch: FrameBatch, session: number, payload: Buffer): void {
@@ -36,9 +38,10 @@ export const toGateway = {
   pong(batch: FrameBatch, pong: body.Pong): void {
     batch.frame(FromManager.Pong, encodeMap(pong));
   },
+  admit(batch: FrameBatch, session: number): void {
+    batch.sessionFrame(FromManager.Admit, session, NOTHING);
+  },
 } as const;
-
-const NOTHING = Buffer.alloc(0);
 
 function optionalMap(map: body.Drop | body.Shutdown): Buffer {
   return Object.values(map).some((value) => value !== undefined) ? encodeMap({ ...map }) : NOTHING;
@@ -54,6 +57,7 @@ export interface FromManagerHandler {
   registered(registered: body.Registered): void;
   rejected(rejected: body.Rejected): void;
   pong(pong: body.Pong): void;
+  admit(session: number): void;
 }
 
 /**
@@ -92,6 +96,9 @@ export function readFromManager(
       return;
     case FromManager.Pong:
       handler.pong(body.pong(decodeMap(bytes, start, end), "Pong"));
+      return;
+    case FromManager.Admit:
+      handler.admit(bytes.readUInt32LE(start));
       return;
     case FromManager.Ack:
       return;

@@ -90,6 +90,17 @@ export function list<T>(item: Field<T>, maxLength: number): Field<readonly T[]> 
   };
 }
 
+/** A map of at most `maxSize` keys, whatever they are called. */
+export function record<T>(item: Field<T>, maxSize: number): Field<Readonly<Record<string, T>>> {
+  return (value, path) => {
+    if (!(value instanceof Map) || value.size > maxSize) {
+      throw mismatch(path, `a map of at most ${maxSize} keys`, value);
+    }
+    const entries = [...(value as ReadonlyMap<string, unknown>)];
+    return Object.fromEntries(entries.map(([key, inner]) => [key, item(inner, `${path}.${key}`)]));
+  };
+}
+
 /** A key that may be missing. Present, it must fit like any other. */
 export function optional<T>(field: Field<T>): OptionalField<T> {
   return { optional: field };

@@ -27,7 +27,7 @@ export interface LinkLoss {
 
 /** What a gateway does with what its manager says, once registered. */
 export interface ManagerLinkHandler
-  extends Pick<FromManagerHandler, "message" | "messageAll" | "drop" | "dropDiscard" | "shutdown"> {
+  extends Pick<FromManagerHandler, "message" | "messageAll" | "drop" | "dropDiscard" | "shutdown" | "admit"> {
   /** The manager has taken the gateway on; `listening` is owed to it. */
   registered(registered: body.Registered): void;
   /** Every frame of one read was told; see FramedStreamEvents. */
@@ -109,6 +109,11 @@ export class ManagerLink implements FromManagerHandler {
   /** Bytes that wait to be sent to the manager. */
   get queuedBytes(): number {
     return this.#stream?.queuedBytes ?? 0;
+  }
+
+  /** The longest payload that the manager accepts in one frame. */
+  get maxPayload(): number {
+    return this.#maxPayload;
   }
 
   /** Milliseconds to wait before the next `dial`. */
@@ -228,6 +233,11 @@ export class ManagerLink implements FromManagerHandler {
   dropDiscard(session: number, drop: body.Drop): void {
     this.#expect("up", "DropDiscard");
     this.#options.handler.dropDiscard(session, drop);
+  }
+
+  admit(session: number): void {
+    this.#expect("up", "Admit");
+    this.#options.handler.admit(session);
   }
 
   shutdown(shutdown: body.Shutdown): void {

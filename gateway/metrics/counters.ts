@@ -1,43 +1,58 @@
 /** Counts of what a gateway did since it started. They only grow. */
 
-export interface Counters {
+import { type EndReason, endReasons } from "../../proto/bodies.ts";
+import { type Refusal, refusals } from "../guard/refusal.ts";
+
+export class Counters {
   /** Sessions announced to the manager. */
-  joins: number;
-  /** Connections that found no slot, or no manager. */
-  refused: number;
-  inBytes: number;
-  inMsgs: number;
+  joins = 0;
+  /** Clients that were turned away before they joined. */
+  refused = 0;
+  /** The same, by why. */
+  readonly refusals: Record<Refusal, number>;
+  inBytes = 0;
+  inMsgs = 0;
   /** Given to clients' connections. */
-  outBytes: number;
-  outMsgs: number;
+  outBytes = 0;
+  outMsgs = 0;
   /** Accepted for a client and discarded. */
-  unsentBytes: number;
+  unsentBytes = 0;
   /** Frames from the manager for a session that is not live. */
-  staleFrames: number;
+  staleFrames = 0;
   /** Sessions whose end the manager did not acknowledge in time. */
-  unacknowledged: number;
-  slowConsumers: number;
-  protocolErrors: number;
+  unacknowledged = 0;
+  /** Times that a client said more than it may. */
+  rateLimited = 0;
+  /** Sessions that have ended, by why. */
+  readonly ends: Record<EndReason, number>;
+  /** Clients cut because they did not take their end in time. */
+  flushTimeouts = 0;
+  /** Times that all clients were paused because the manager did not take what was queued for it. */
+  linkPauses = 0;
   /** Links lost after they were registered. */
-  linksLost: number;
-  /** Accepts that the system refused. */
-  acceptErrors: number;
+  linksLost = 0;
+  /** Links that have ended, registered or not, by the code of docs/errors.md. */
+  readonly linkEnds: Partial<Record<string, number>> = {};
+
+  constructor() {
+    this.refusals = zeros(refusals);
+    this.ends = zeros(endReasons);
+  }
+
+  refuse(refusal: Refusal): void {
+    this.refused++;
+    this.refusals[refusal]++;
+  }
+
+  linkEnded(code: string): void {
+    this.linkEnds[code] = (this.linkEnds[code] ?? 0) + 1;
+  }
+
+  end(reason: EndReason): void {
+    this.ends[reason]++;
+  }
 }
 
-export function newCounters(): Counters {
-  return {
-    joins: 0,
-    refused: 0,
-    inBytes: 0,
-    inMsgs: 0,
-    outBytes: 0,
-    outMsgs: 0,
-    unsentBytes: 0,
-    staleFrames: 0,
-    unacknowledged: 0,
-    slowConsumers: 0,
-    protocolErrors: 0,
-    linksLost: 0,
-    acceptErrors: 0,
-  };
+function zeros<K extends string>(names: readonly K[]): Record<K, number> {
+  return Object.fromEntries(names.map((name) => [name, 0])) as Record<K, number>;
 }

@@ -15,12 +15,17 @@ export class ManagerRouter implements SessionRouter {
   }
 
   joined(slot: Slot): void {
-    this.#link.join(slot.session, {
-      addr: slot.connection?.address ?? "",
-      port: slot.connection?.port ?? 0,
-      transport: slot.transport,
-      listener: slot.listener,
-      at: slot.joinedWallAt,
+    const { session, address, port, origin, joinedWallAt, user, context, connection } = slot;
+    this.#link.join(session, {
+      addr: address,
+      port,
+      transport: origin.transport,
+      listener: origin.name,
+      at: joinedWallAt,
+      ...(origin.framing !== "none" && { framing: origin.framing }),
+      user,
+      context,
+      ...connection?.details,
     });
   }
 

@@ -1,13 +1,19 @@
 /**
- * The life of every session: connections take slots, events move them through the table of states.ts, and
+ * The life of every session: clients take slots, events move them through the table of states.ts, and
  * the effects that it names are carried out here and nowhere else. Knows nothing of sockets or links: a
- * client is a Connection, and whoever routes its bytes is a SessionRouter.
+ * client is an Arrival and then a Connection, and whoever routes its bytes is a SessionRouter.
  */
 
 import type { EndReason, SlotCounts } from "../../proto/bodies.ts";
 import type { Clock } from "../clock.ts";
+import type { Refusal } from "../guard/refusal.ts";
+import { type TalkLimits, TalkRate } from "../guard/talk-rate.ts";
+import type { Ticket, TicketFault } from "../guard/ticket-checker.ts";
 import type { Counters } from "../metrics/counters.ts";
-import type { Connection } from "../transports/connection.ts";
+import type { Arrival, Connection, TransportFault } from "../transports/connection.ts";
+import type { ListenerTraits } from "../transports/listener.ts";
+import { heldBytes, Outbox } from "./outbox.ts";
+import { Patrol, type PatrolLimits } from "./patrol.ts";
 import type { EndCause, Slot, SlotOwner } from "./slot.ts";
 import { SlotTable } from "./slot-table.ts";
 import { SparePlace } from "./spare.ts";
@@ -15,7 +21,7 @@ import { type SlotEffect, type SlotEvent, stateOf, transitions } from "./states.
 
 /** Where a session's life is told and its bytes go. */
 export interface SessionRouter {
-  /** The session is in use; nothing of it was told before. */
+  /** The client has joined; nothing of it was told before. */
   joined(slot: Slot): void;
   /** The client sent `bytes[start..end)`, which are the transport's and are used again after the call. */
   message(slot: Slot, bytes: Buffer, start: number, end: number): void;
@@ -23,7 +29,28 @@ export interface SessionRouter {
   disconnected(slot: Slot): void;
 }
 
-export interface SessionLimits {
+/** Who is let in, by address; see Guard. */
+export interface Gate {
+  enter(address: string): Refusal | undefined;
+  leave(address: string): void;
+  tolerates(address: string): Refusal | undefined;
+  ban(address: string, ms: number): void;
+}
+
+/** Who is let in, by ticket; see TicketChecker. */
+export interface TicketGate {
+  check(token: string | Buffer, address: string): Ticket | TicketFault;
+}
+
+export interface SessionLimits extends PatrolLimits, TalkLimits {
+  /** How long a client has from its arrival until it has shaken hands and shown its ticket. */
+  readonly handshakeTimeoutMs: number;
+  /** How long the manager has to admit a client, where it wants to be asked. */
+  readonly admitTimeoutMs: number;
+  /** What becomes of a client that says more than it may. */
+  readonly ratePolicy: "pause" | "close";
+  /** A client whose file descriptor has this number or a higher one is refused. */
+  readonly maxDescriptors: number;
   /** More than this queued for a client closes it as `slow-consumer`. */
   readonly clientBufferBytes: number;
   /** How long a client that has shut down its sending side is still sent to. */
@@ -34,11 +61,22 @@ export interface SessionLimits {
   readonly ackTimeoutMs: number;
 }
 
+/** What a manager says with a drop. */
+export interface DropOrder {
+  /** For a transport that can say why. */
+  readonly reason?: string | undefined;
+  readonly code?: number | undefined;
+  /** How long the client's address is not let in again. */
+  readonly banMs?: number | undefined;
+}
+
 /** How often deadlines are looked at; they are met this much late at most. */
 const SWEEP_MS = 50;
 
 export interface SessionsOptions {
   readonly router: SessionRouter;
+  readonly gate: Gate;
+  readonly tickets?: TicketGate | undefined;
   readonly limits: SessionLimits;
   readonly counters: Counters;
   readonly clock: Clock;
@@ -51,32 +89,52 @@ interface Watcher {
 }
 
 export class Sessions implements SlotOwner {
-  /** Whether new clients are let in. While not, they are refused and counted. */
-  accepting = false;
+  /** Why nobody is let in at the moment; undefined: clients are. Those who come are refused and counted. */
+  closedFor: Refusal | undefined = "no-manager";
+  /** Whether the manager is asked about each client before it is let in. */
+  admission = false;
 
   readonly table = new SlotTable(this);
   readonly #router: SessionRouter;
+  readonly #gate: Gate;
+  readonly #tickets: TicketGate | undefined;
   readonly #limits: SessionLimits;
   readonly #counters: Counters;
   readonly #clock: Clock;
   readonly #spare: SparePlace;
+  readonly #outbox: Outbox;
+  readonly #patrol: Patrol;
+  readonly #talkRate: TalkRate | undefined;
   /** The sessions in use, in no order. */
   readonly #live: Slot[] = [];
-  /** Sessions with something held that is not yet written. */
-  #dirty: Slot[] = [];
-  /** No write since the last flush still needs the memory that it was given. */
-  #released = true;
+  /** Sessions that are not read because they have said too much. */
+  #throttled: Slot[] = [];
   #connectedCount = 0;
   #paused = false;
+  /** Who may be in has changed since the last sweep. */
+  #listsChanged = false;
+  /** When the last sweep was: the clock of what need not be known better. */
+  #sweptAt: number;
   #watchers: Watcher[] = [];
   readonly #stopSweeping: () => void;
 
-  constructor({ router, limits, counters, clock }: SessionsOptions) {
+  constructor({ router, gate, tickets, limits, counters, clock }: SessionsOptions) {
     this.#router = router;
+    this.#gate = gate;
+    this.#tickets = tickets;
     this.#limits = limits;
     this.#counters = counters;
     this.#clock = clock;
+    this.#sweptAt = clock.now();
     this.#spare = new SparePlace(clock);
+    this.#outbox = new Outbox({
+      clientBufferBytes: limits.clientBufferBytes,
+      counters,
+      overflowed: (slot) => this.#overflowed(slot),
+      oversized: (slot) => this.#end(slot, "end", { by: "gateway", reason: "too-big" }),
+    });
+    this.#patrol = new Patrol(limits, (slot) => this.#end(slot, "end", { by: "gateway", reason: "idle" }));
+    this.#talkRate = TalkRate.limits(limits) ? new TalkRate(limits) : undefined;
     this.#stopSweeping = clock.every(SWEEP_MS, () => this.#sweep());
   }
 
@@ -85,7 +143,7 @@ export class Sessions implements SlotOwner {
     return this.#live.length;
   }
 
-  /** How many connections hold a slot, whatever its state. */
+  /** How many clients hold a slot, whatever its state. */
   get connectedCount(): number {
     return this.#connectedCount;
   }
@@ -97,45 +155,60 @@ export class Sessions implements SlotOwner {
     return counts;
   }
 
-  /** Takes a connection that was accepted into a slot, or refuses it when there is none. */
-  accept(connection: Connection, from: { readonly transport: string; readonly name: string }): void {
-    const slot = this.accepting ? this.table.take() : undefined;
+  /** Takes a client that was accepted into a slot, or refuses it. */
+  accept(arrival: Arrival, origin: ListenerTraits): void {
+    const refusal = this.#refusalOf(arrival);
+    if (refusal !== undefined) {
+      this.#refuse(arrival, refusal);
+      return;
+    }
+    const slot = this.table.take();
     if (slot === undefined) {
-      this.#counters.refused++;
-      this.#spare.refuse(connection);
+      if (arrival.address !== undefined) this.#gate.leave(arrival.address);
+      this.#refuse(arrival, "no-slot");
       return;
     }
     this.#connectedCount++;
-    slot.connection = connection;
-    slot.transport = from.transport;
-    slot.listener = from.name;
+    slot.arrival = arrival;
+    slot.origin = origin;
+    slot.entered = arrival.address !== undefined;
+    slot.address = arrival.address ?? "";
+    slot.port = arrival.port;
     this.#apply(slot, "take");
-    this.#apply(slot, "ready");
+    this.table.arm(slot, this.#clock.now() + this.#limits.handshakeTimeoutMs);
+    arrival.open(slot);
   }
 
   /**
-   * Sends to one session. The write happens at `flush`; `bytes` must stay as they are until then.
-   * A session that is not in use is counted and nothing else.
+   * Sends to one session. The write happens at `flush`; `payload` must stay as it is until then.
+   * A session that can't be sent to is counted and nothing else.
    */
-  send(session: number, bytes: Buffer): void {
+  send(session: number, payload: Buffer): void {
     const slot = this.table.find(session);
-    if (slot?.phase === "inUse") this.#hold(slot, bytes);
+    if (slot?.phase === "inUse" || slot?.phase === "asking") this.#outbox.hold(slot, payload);
     else this.#counters.staleFrames++;
   }
 
   /** Sends to every session in use. The writes happen at `flush`. */
-  sendAll(bytes: Buffer): void {
-    for (const slot of this.#live) this.#hold(slot, bytes);
+  sendAll(payload: Buffer): void {
+    this.#outbox.holdAll(this.#live, payload);
   }
 
   /** The manager's `Drop`: what is queued is sent, then the connection is closed. */
-  drop(session: number): void {
-    this.#manage(session, "drop", { by: "manager", reason: "dropped" });
+  drop(session: number, order: DropOrder = {}): void {
+    this.#manage(session, "drop", { by: "manager", reason: "dropped" }, order);
   }
 
   /** The manager's `DropDiscard`: the connection is reset at once. */
-  dropDiscard(session: number): void {
-    this.#manage(session, "discard", { by: "manager", reason: "drop-discarded" });
+  dropDiscard(session: number, order: DropOrder = {}): void {
+    this.#manage(session, "discard", { by: "manager", reason: "drop-discarded" }, order);
+  }
+
+  /** The manager's `Admit`: the client is let in. */
+  admit(session: number): void {
+    const slot = this.table.find(session);
+    if (slot === undefined) this.#counters.staleFrames++;
+    else this.#apply(slot, "admit");
   }
 
   /**
@@ -144,29 +217,31 @@ export class Sessions implements SlotOwner {
    * @returns whether the memory that was given to `send` and `sendAll` may be used again
    */
   flush(): boolean {
-    const dirty = this.#dirty;
-    this.#dirty = [];
-    for (const slot of dirty) {
-      if (slot.phase === "inUse") this.#writeHeld(slot);
-    }
-    const released = this.#released;
-    this.#released = true;
-    return released;
+    return this.#outbox.flush();
   }
 
   /** Stops or starts reading from every client: the link does not drain, or does again. */
   setPaused(paused: boolean): void {
     if (paused === this.#paused) return;
     this.#paused = paused;
-    for (const slot of this.#live) {
+    for (const slot of [...this.#live]) {
       if (paused) slot.connection?.pause();
-      else slot.connection?.resume();
+      else if (!slot.throttled) slot.connection?.resume();
     }
+  }
+
+  /** Who may be in has changed: those who may not any more are ended, at the next sweep. */
+  recheck(): void {
+    this.#listsChanged = true;
   }
 
   /** The gateway ends every session in use; what is queued is sent first. */
   endAll(reason: EndReason): void {
-    for (const slot of [...this.#live]) this.#end(slot, "end", { by: "gateway", reason });
+    for (const slot of this.table.slots) {
+      if (slot.phase === "starting") this.#turnAway(slot, "draining");
+      else if (slot.phase === "asking" || slot.phase === "inUse")
+        this.#end(slot, "end", { by: "gateway", reason });
+    }
   }
 
   /** Cuts every connection that is still there; what is queued is discarded. */
@@ -206,37 +281,178 @@ export class Sessions implements SlotOwner {
     this.#stopSweeping();
   }
 
-  // What connections say.
+  // What clients say.
 
-  received(slot: Slot, bytes: Buffer, length: number): void {
+  identified(slot: Slot, address: string, port: number): Refusal | undefined {
+    const refusal = this.#gate.enter(address);
+    if (refusal !== undefined) return refusal;
+    slot.entered = true;
+    slot.address = address;
+    slot.port = port;
+    return undefined;
+  }
+
+  presented(slot: Slot, ticket: string): Refusal | undefined {
+    return this.#checkTicket(slot, ticket);
+  }
+
+  failed(slot: Slot, refusal: Refusal): void {
+    if (slot.phase === "starting") this.#note(slot, refusal);
+  }
+
+  established(slot: Slot, connection: Connection): void {
+    slot.connection = connection;
+    slot.arrival = undefined;
+    if (slot.phase === "starting" && slot.origin.ticket !== "first-message") this.#join(slot);
+  }
+
+  received(slot: Slot, bytes: Buffer, start: number, end: number): void {
+    if (slot.phase === "inUse") this.#message(slot, bytes, start, end);
+    else if (slot.phase === "asking") keepUnread(slot, bytes.subarray(start, end));
+    else if (slot.phase === "starting") this.#ticketMessage(slot, bytes.subarray(start, end));
+  }
+
+  control(slot: Slot, bytes: number): void {
     if (slot.phase !== "inUse") return;
-    slot.inBytes += length;
-    slot.inMsgs++;
-    this.#counters.inBytes += length;
-    this.#counters.inMsgs++;
-    this.#router.message(slot, bytes, 0, length);
+    slot.heardAt = this.#sweptAt;
+    this.#charge(slot, bytes);
+  }
+
+  faulted(slot: Slot, fault: TransportFault): void {
+    if (slot.phase === "starting") this.#turnAway(slot, "bad-ticket");
+    else this.#end(slot, "end", { by: "gateway", reason: fault });
   }
 
   finished(slot: Slot): void {
-    if (slot.phase !== "inUse") return;
+    if (slot.phase === "starting") this.#turnAway(slot, "left-early");
+    if (slot.phase !== "inUse" && slot.phase !== "asking") return;
     slot.cause ??= { by: "client", reason: "client-closed" };
     this.table.arm(slot, this.#clock.now() + this.#limits.halfCloseMs);
   }
 
   closed(slot: Slot, error: NodeJS.ErrnoException | undefined): void {
+    if (slot.phase === "starting") this.#note(slot, "left-early");
     slot.cause ??= { by: "client", reason: closeReason(error) };
-    slot.unsentBytes += (slot.connection?.unsentBytes ?? 0) + heldBytes(slot);
+    const unsent = (slot.connection?.unsentBytes ?? 0) + heldBytes(slot);
+    // What a transport has to say of its own can be among what it did not send.
+    slot.unsentBytes = Math.min(slot.acceptedBytes, unsent);
     this.#counters.unsentBytes += slot.unsentBytes;
     this.#connectedCount--;
+    if (slot.entered) this.#gate.leave(slot.address);
+    slot.entered = false;
     this.#apply(slot, "gone");
+  }
+
+  // Who is let in.
+
+  #refusalOf({ address, descriptor = 0 }: Arrival): Refusal | undefined {
+    if (descriptor >= this.#limits.maxDescriptors) return "descriptors";
+    if (this.closedFor !== undefined) return this.closedFor;
+    return address === undefined ? undefined : this.#gate.enter(address);
+  }
+
+  #refuse(arrival: Arrival, refusal: Refusal): void {
+    this.#counters.refuse(refusal);
+    if (refusal === "no-slot" || refusal === "no-manager" || refusal === "draining") {
+      this.#spare.refuse(arrival, refusal);
+    } else {
+      arrival.close();
+    }
+  }
+
+  /** Counts, once, why a client that holds a slot does not join. */
+  #note(slot: Slot, refusal: Refusal): void {
+    if (slot.refusal !== undefined) return;
+    slot.refusal = refusal;
+    this.#counters.refuse(refusal);
+  }
+
+  /** Ends a client that has shaken hands and does not join. */
+  #turnAway(slot: Slot, refusal: Refusal): void {
+    this.#note(slot, refusal);
+    slot.farewell = { reason: refusal };
+    this.#end(slot, "end", { by: "gateway", reason: "error" });
+  }
+
+  #checkTicket(slot: Slot, token: string | Buffer): Refusal | undefined {
+    const ticket = this.#tickets?.check(token, slot.address) ?? "bad-ticket";
+    if (typeof ticket === "string") return ticket;
+    slot.user = ticket.user;
+    slot.context = ticket.context;
+    return undefined;
+  }
+
+  #ticketMessage(slot: Slot, bytes: Buffer): void {
+    const refusal = this.#checkTicket(slot, bytes);
+    if (refusal === undefined) this.#join(slot);
+    else this.#turnAway(slot, refusal);
+  }
+
+  #join(slot: Slot): void {
+    this.table.disarm(slot);
+    this.#apply(slot, this.admission ? "ask" : "ready");
+    if (slot.phase !== "asking") return;
+    slot.connection?.pause();
+    this.table.arm(slot, this.#clock.now() + this.#limits.admitTimeoutMs);
+  }
+
+  // What a client that is in says.
+
+  #message(slot: Slot, bytes: Buffer, start: number, end: number): void {
+    const length = end - start;
+    slot.inBytes += length;
+    slot.inMsgs++;
+    slot.heardAt = this.#sweptAt;
+    this.#counters.inBytes += length;
+    this.#counters.inMsgs++;
+    this.#router.message(slot, bytes, start, end);
+    if (this.#talkRate !== undefined) this.#charge(slot, length);
+  }
+
+  /** Charges a client for what it said. */
+  #charge(slot: Slot, bytes: number): void {
+    const rate = this.#talkRate;
+    if (rate === undefined) return;
+    slot.allowance ??= rate.full(this.#sweptAt);
+    if (rate.charge(slot.allowance, bytes, this.#sweptAt) || slot.throttled) return;
+    this.#counters.rateLimited++;
+    if (this.#limits.ratePolicy === "close") {
+      this.#end(slot, "end", { by: "gateway", reason: "rate-limited" });
+      return;
+    }
+    slot.throttled = true;
+    this.#throttled.push(slot);
+    slot.connection?.pause();
+  }
+
+  /** Goes on reading those who have paid what they owed. */
+  #releaseThrottled(): void {
+    if (this.#throttled.length === 0) return;
+    const throttled = this.#throttled;
+    this.#throttled = [];
+    for (const slot of throttled) {
+      if (slot.phase !== "inUse" || !slot.throttled || slot.allowance === undefined) continue;
+      if (this.#talkRate?.isPaid(slot.allowance, this.#sweptAt) === false) {
+        this.#throttled.push(slot);
+        continue;
+      }
+      slot.throttled = false;
+      if (!this.#paused) slot.connection?.resume();
+    }
   }
 
   // How slots change.
 
-  #manage(session: number, event: SlotEvent, cause: EndCause): void {
+  #manage(session: number, event: SlotEvent, cause: EndCause, { reason, code, banMs }: DropOrder): void {
     const slot = this.table.find(session);
-    if (slot === undefined) this.#counters.staleFrames++;
-    else this.#end(slot, event, cause);
+    if (slot === undefined) {
+      this.#counters.staleFrames++;
+      return;
+    }
+    const { address } = slot;
+    slot.farewell ??= { reason: cause.reason, code, text: reason };
+    this.#end(slot, event, cause);
+    if (banMs !== undefined) this.#gate.ban(address, banMs);
   }
 
   #end(slot: Slot, event: SlotEvent, cause: EndCause): void {
@@ -244,8 +460,37 @@ export class Sessions implements SlotOwner {
     this.#apply(slot, event);
   }
 
+  #overflowed(slot: Slot): void {
+    if (slot.phase !== "inUse" && slot.phase !== "asking") return;
+    this.#end(slot, "cut", { by: "gateway", reason: "slow-consumer" });
+  }
+
   #sweep(): void {
-    this.table.sweep(this.#clock.now(), (slot) => this.#apply(slot, "expire"));
+    const now = this.#clock.now();
+    const elapsedMs = now - this.#sweptAt;
+    this.#sweptAt = now;
+    this.table.sweep(now, (slot) => this.#expire(slot));
+    this.#releaseThrottled();
+    this.#patrol.walk(this.table.slots, now, elapsedMs);
+    if (this.#listsChanged) this.#recheck();
+  }
+
+  #expire(slot: Slot): void {
+    if (slot.phase === "starting") this.#note(slot, "handshake-timeout");
+    if (slot.phase === "asking") slot.cause ??= { by: "gateway", reason: "not-admitted" };
+    if (slot.phase === "flushing" || slot.phase === "ending") this.#counters.flushTimeouts++;
+    this.#apply(slot, "expire");
+  }
+
+  #recheck(): void {
+    this.#listsChanged = false;
+    for (const slot of this.table.slots) {
+      if (!slot.entered) continue;
+      const refusal = this.#gate.tolerates(slot.address);
+      if (refusal === undefined) continue;
+      if (slot.phase === "starting") this.#turnAway(slot, refusal);
+      else this.#end(slot, "end", { by: "gateway", reason: "denied" });
+    }
   }
 
   #apply(slot: Slot, event: SlotEvent): void {
@@ -266,18 +511,25 @@ export class Sessions implements SlotOwner {
       case "announce":
         this.#announce(slot);
         break;
+      case "enter":
+        this.#enter(slot);
+        break;
+      case "read":
+        this.#read(slot);
+        break;
       case "flush":
         this.#flushAndFinish(slot);
         break;
       case "reset":
         this.#armFlush(slot);
-        slot.connection?.reset();
+        (slot.connection ?? slot.arrival)?.reset();
         break;
       case "close":
         this.#armFlush(slot);
-        slot.connection?.close();
+        (slot.connection ?? slot.arrival)?.close();
         break;
       case "tell":
+        this.#counters.end(slot.cause?.reason ?? "error");
         this.#router.disconnected(slot);
         break;
       case "awaitAck":
@@ -295,19 +547,36 @@ export class Sessions implements SlotOwner {
   #announce(slot: Slot): void {
     slot.joinedAt = this.#clock.now();
     slot.joinedWallAt = this.#clock.wall();
-    slot.livePlace = this.#live.push(slot) - 1;
+    slot.heardAt = slot.joinedAt;
     this.#counters.joins++;
     this.#router.joined(slot);
-    slot.connection?.open(slot);
+  }
+
+  #enter(slot: Slot): void {
+    slot.livePlace = this.#live.push(slot) - 1;
     if (this.#paused) slot.connection?.pause();
+  }
+
+  #read(slot: Slot): void {
+    const { unread = [] } = slot;
+    slot.unread = undefined;
+    slot.heardAt = this.#sweptAt;
+    this.table.disarm(slot);
+    for (const bytes of unread) this.received(slot, bytes, 0, bytes.length);
+    if (!this.#paused && !slot.throttled && slot.phase === "inUse") slot.connection?.resume();
   }
 
   #flushAndFinish(slot: Slot): void {
     this.#armFlush(slot);
-    this.#writeHeld(slot);
-    slot.connection?.finish();
+    const { connection, cause, farewell } = slot;
+    if (connection === undefined) {
+      slot.arrival?.close();
+      return;
+    }
+    this.#outbox.write(slot);
+    connection.finish(farewell ?? { reason: cause?.reason ?? "error" });
     // What the client still sends is read and thrown away, so that the close is no reset.
-    if (this.#paused) slot.connection?.resume();
+    connection.resume();
   }
 
   /** A connection that is being ended must be gone by then, or is closed once more. */
@@ -333,40 +602,11 @@ export class Sessions implements SlotOwner {
       watcher.resolve(true);
     }
   }
-
-  // What goes to clients.
-
-  #hold(slot: Slot, bytes: Buffer): void {
-    slot.acceptedBytes += bytes.length;
-    slot.outMsgs++;
-    this.#counters.outBytes += bytes.length;
-    this.#counters.outMsgs++;
-    if (slot.held === undefined) {
-      slot.held = bytes;
-      this.#dirty.push(slot);
-    } else if (slot.moreHeld === undefined) {
-      slot.moreHeld = [slot.held, bytes];
-    } else {
-      slot.moreHeld.push(bytes);
-    }
-  }
-
-  #writeHeld(slot: Slot): void {
-    const { connection, held, moreHeld } = slot;
-    if (connection === undefined || held === undefined) return;
-    slot.held = undefined;
-    slot.moreHeld = undefined;
-    if (!connection.write(moreHeld === undefined ? held : Buffer.concat(moreHeld))) this.#released = false;
-    if (slot.phase === "inUse" && connection.queuedBytes > this.#limits.clientBufferBytes) {
-      this.#counters.slowConsumers++;
-      this.#end(slot, "cut", { by: "gateway", reason: "slow-consumer" });
-    }
-  }
 }
 
-function heldBytes(slot: Slot): number {
-  if (slot.moreHeld === undefined) return slot.held?.length ?? 0;
-  return slot.moreHeld.reduce((sum, bytes) => sum + bytes.length, 0);
+function keepUnread(slot: Slot, bytes: Buffer): void {
+  slot.unread ??= [];
+  slot.unread.push(Buffer.from(bytes));
 }
 
 function closeReason(error: NodeJS.ErrnoException | undefined): EndReason {

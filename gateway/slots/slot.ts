@@ -5,7 +5,16 @@
  */
 
 import type { EndedBy, EndReason } from "../../proto/bodies.ts";
-import type { Connection, ConnectionSink } from "../transports/connection.ts";
+import type { Refusal } from "../guard/refusal.ts";
+import type { Allowance } from "../guard/talk-rate.ts";
+import type {
+  Arrival,
+  Connection,
+  ConnectionSink,
+  Farewell,
+  TransportFault,
+} from "../transports/connection.ts";
+import type { ListenerTraits } from "../transports/listener.ts";
 import type { SlotPhase } from "./states.ts";
 
 /** How a session ended. The first cause decides. */
@@ -14,12 +23,20 @@ export interface EndCause {
   readonly reason: EndReason;
 }
 
-/** Hears what comes of a slot's connection. */
+/** Hears what comes of a slot's client; see ConnectionSink. */
 export interface SlotOwner {
-  received(slot: Slot, bytes: Buffer, length: number): void;
+  identified(slot: Slot, address: string, port: number): Refusal | undefined;
+  presented(slot: Slot, ticket: string): Refusal | undefined;
+  failed(slot: Slot, refusal: Refusal): void;
+  established(slot: Slot, connection: Connection): void;
+  received(slot: Slot, bytes: Buffer, start: number, end: number): void;
+  control(slot: Slot, bytes: number): void;
+  faulted(slot: Slot, fault: TransportFault): void;
   finished(slot: Slot): void;
   closed(slot: Slot, error: NodeJS.ErrnoException | undefined): void;
 }
+
+const NOWHERE: ListenerTraits = { transport: "", name: "", framing: "none", ticket: "off", pingMs: 0 };
 
 export class Slot implements ConnectionSink {
   readonly index: number;
@@ -30,14 +47,30 @@ export class Slot implements ConnectionSink {
   /** The session's id on the link; 0 while the slot is freed. */
   session = 0;
   phase: SlotPhase = "freed";
+  /** Who came, until its handshake is through. */
+  arrival: Arrival | undefined;
+  /** And after that. */
   connection: Connection | undefined;
-  /** The name of the listener that the client came through, and what carries it. */
-  listener = "";
-  transport = "";
+  origin: ListenerTraits = NOWHERE;
+  /** The client's address and port, once they are known; empty where there is none. */
+  address = "";
+  port = 0;
+  /** Its address was let in and is counted. */
+  entered = false;
+  /** Why it was turned away before it joined. */
+  refusal: Refusal | undefined;
+  /** What its ticket says: who it is, and what the manager is to know. */
+  user: string | undefined;
+  context: string | undefined;
   cause: EndCause | undefined;
+  /** What is said to the client at its end, where that is not its cause. */
+  farewell: Farewell | undefined;
   /** When it joined: on the monotonic clock, and since 1970. */
   joinedAt = 0;
   joinedWallAt = 0;
+  /** When it said something last, and when it was asked for a sign of life, by the clock of the sweeps. */
+  heardAt = 0;
+  pingedAt = 0;
   inBytes = 0;
   inMsgs = 0;
   /** Bytes accepted for the client, sent or not. */
@@ -48,6 +81,16 @@ export class Slot implements ConnectionSink {
   /** What was sent to it in this turn and is not yet written. */
   held: Buffer | undefined;
   moreHeld: Buffer[] | undefined;
+  /** What it said before the manager admitted it. */
+  unread: Buffer[] | undefined;
+  /** What it may still say, where that is limited. */
+  allowance: Allowance | undefined;
+  /** It is not read, because it has said too much. */
+  throttled = false;
+  /** Of a message under way when it was last looked at: how many there were before, how much of it, and when. */
+  underWayAfter = 0;
+  underWayBytes = 0;
+  underWayAt = 0;
   /** Its place among the sessions in use; -1 while it is not one. */
   livePlace = -1;
 
@@ -56,8 +99,32 @@ export class Slot implements ConnectionSink {
     this.#owner = owner;
   }
 
-  received(bytes: Buffer, length: number): void {
-    this.#owner.received(this, bytes, length);
+  identified(address: string, port: number): Refusal | undefined {
+    return this.#owner.identified(this, address, port);
+  }
+
+  presented(ticket: string): Refusal | undefined {
+    return this.#owner.presented(this, ticket);
+  }
+
+  failed(refusal: Refusal): void {
+    this.#owner.failed(this, refusal);
+  }
+
+  established(connection: Connection): void {
+    this.#owner.established(this, connection);
+  }
+
+  received(bytes: Buffer, start: number, end: number): void {
+    this.#owner.received(this, bytes, start, end);
+  }
+
+  control(bytes: number): void {
+    this.#owner.control(this, bytes);
+  }
+
+  faulted(fault: TransportFault): void {
+    this.#owner.faulted(this, fault);
   }
 
   finished(): void {
@@ -71,12 +138,21 @@ export class Slot implements ConnectionSink {
   /** Forgets the session, so that the next one finds the slot as new. */
   clear(): void {
     this.session = 0;
+    this.arrival = undefined;
     this.connection = undefined;
-    this.listener = "";
-    this.transport = "";
+    this.origin = NOWHERE;
+    this.address = "";
+    this.port = 0;
+    this.entered = false;
+    this.refusal = undefined;
+    this.user = undefined;
+    this.context = undefined;
     this.cause = undefined;
+    this.farewell = undefined;
     this.joinedAt = 0;
     this.joinedWallAt = 0;
+    this.heardAt = 0;
+    this.pingedAt = 0;
     this.inBytes = 0;
     this.inMsgs = 0;
     this.acceptedBytes = 0;
@@ -84,5 +160,11 @@ export class Slot implements ConnectionSink {
     this.unsentBytes = 0;
     this.held = undefined;
     this.moreHeld = undefined;
+    this.unread = undefined;
+    this.allowance = undefined;
+    this.throttled = false;
+    this.underWayAfter = 0;
+    this.underWayBytes = 0;
+    this.underWayAt = 0;
   }
 }

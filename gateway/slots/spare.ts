@@ -5,7 +5,8 @@
  */
 
 import type { Clock } from "../clock.ts";
-import type { Connection, ConnectionSink } from "../transports/connection.ts";
+import type { Refusal } from "../guard/refusal.ts";
+import type { Arrival, ConnectionSink, Endable } from "../transports/connection.ts";
 
 /** How long a refused client has to take note. */
 const POLITE_MS = 1000;
@@ -18,28 +19,38 @@ export class SparePlace {
     this.#clock = clock;
   }
 
-  /** Ends a connection that was never opened. */
-  refuse(connection: Connection): void {
+  /** Ends a client that was never opened. */
+  refuse(arrival: Arrival, refusal: Refusal): void {
     if (this.#taken) {
-      connection.open(deaf);
-      connection.close();
+      arrival.close();
       return;
     }
     this.#taken = true;
-    const cancel = this.#clock.after(POLITE_MS, () => connection.close());
-    connection.open({
+    let client: Endable = arrival;
+    const cancel = this.#clock.after(POLITE_MS, () => client.close());
+    arrival.open({
       ...deaf,
+      established(connection) {
+        client = connection;
+        connection.finish({ reason: refusal });
+      },
       closed: () => {
         cancel();
         this.#taken = false;
       },
     });
-    connection.finish();
   }
 }
 
+/** Lets everything happen, and hears nothing. */
 const deaf: ConnectionSink = {
+  identified: () => undefined,
+  presented: () => undefined,
+  failed() {},
+  established() {},
   received() {},
+  control() {},
+  faulted() {},
   finished() {},
   closed() {},
 };

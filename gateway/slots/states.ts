@@ -13,8 +13,10 @@ export type SlotState = "freed" | "starting" | "inUse" | "stopping";
 export const stateOf = {
   /** On the free list. */
   freed: "freed",
-  /** A connection holds the slot and is not yet announced. */
+  /** A client holds the slot: its handshake and its checks are under way. */
   starting: "starting",
+  /** Announced to the manager, who has yet to admit it; nothing of it is read. */
+  asking: "starting",
   /** Announced to the manager; bytes flow. */
   inUse: "inUse",
   /** The client or the gateway ended it; its connection is being closed, and the manager has yet to acknowledge. */
@@ -32,10 +34,14 @@ export const stateOf = {
 export type SlotPhase = keyof typeof stateOf;
 
 export const slotEvents = [
-  /** A connection takes the slot. */
+  /** A client takes the slot. */
   "take",
   /** Its checks are passed. */
   "ready",
+  /** Its checks are passed, and the manager wants to be asked. */
+  "ask",
+  /** The manager's `Admit`. */
+  "admit",
   /** The client or the gateway ends it; what is queued is still sent. */
   "end",
   /** The gateway ends it; what is queued is discarded. */
@@ -55,8 +61,12 @@ export const slotEvents = [
 export type SlotEvent = (typeof slotEvents)[number];
 
 export const slotEffects = [
-  /** Tell the manager that the client joined, and start reading. */
+  /** Tell the manager that the client joined. */
   "announce",
+  /** Let it in: from here on it is one of all. */
+  "enter",
+  /** Go on reading, from where it was left. */
+  "read",
   /** Send what is queued, then close, within a deadline. */
   "flush",
   /** Cut the connection, discarding what is queued. */
@@ -92,6 +102,8 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
   freed: {
     take: go("starting"),
     ready: "impossible",
+    ask: "impossible",
+    admit: "ignored",
     end: "impossible",
     cut: "impossible",
     drop: "ignored",
@@ -102,8 +114,10 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
   },
   starting: {
     take: "impossible",
-    ready: go("inUse", "announce"),
-    end: go("abandoned", "close"),
+    ready: go("inUse", "announce", "enter"),
+    ask: go("asking", "announce"),
+    admit: "ignored",
+    end: go("abandoned", "flush"),
     cut: go("abandoned", "reset"),
     drop: "ignored",
     discard: "ignored",
@@ -111,9 +125,24 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     expire: go("abandoned", "reset"),
     detach: go("abandoned", "close"),
   },
+  asking: {
+    take: "impossible",
+    ready: "impossible",
+    ask: "impossible",
+    admit: go("inUse", "enter", "read"),
+    end: go("ending", "flush"),
+    cut: go("ending", "reset"),
+    drop: go("flushing", "flush"),
+    discard: go("cutting", "reset"),
+    gone: go("unacknowledged", "tell", "awaitAck"),
+    expire: go("ending", "flush"),
+    detach: go("abandoned", "close"),
+  },
   inUse: {
     take: "impossible",
     ready: "impossible",
+    ask: "impossible",
+    admit: "ignored",
     end: go("ending", "flush"),
     cut: go("ending", "reset"),
     drop: go("flushing", "flush"),
@@ -125,6 +154,8 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
   ending: {
     take: "impossible",
     ready: "impossible",
+    ask: "impossible",
+    admit: "ignored",
     end: "ignored",
     cut: go("ending", "reset"),
     // The manager's word was on its way already: it is the acknowledgement.
@@ -137,6 +168,8 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
   flushing: {
     take: "impossible",
     ready: "impossible",
+    ask: "impossible",
+    admit: "ignored",
     end: "ignored",
     cut: go("cutting", "reset"),
     drop: "ignored",
@@ -148,6 +181,8 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
   cutting: {
     take: "impossible",
     ready: "impossible",
+    ask: "impossible",
+    admit: "ignored",
     end: "ignored",
     cut: "ignored",
     drop: "ignored",
@@ -159,6 +194,8 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
   unacknowledged: {
     take: "impossible",
     ready: "impossible",
+    ask: "impossible",
+    admit: "ignored",
     end: "ignored",
     cut: "ignored",
     drop: go("freed", "free"),
@@ -170,6 +207,8 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
   abandoned: {
     take: "impossible",
     ready: "impossible",
+    ask: "impossible",
+    admit: "ignored",
     end: "ignored",
     cut: "ignored",
     drop: "ignored",

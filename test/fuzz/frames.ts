@@ -54,7 +54,7 @@ function faultsOf(
 }
 
 function unknownTypes(bounds: ReadonlyMap<number, BodyBounds>): Fault[] {
-  const types = [4, 5, 6, 15, 21, 32, 39, 255, 256, 0x10000000, 0x80000000, 0xffffffff];
+  const types = [4, 5, 6, 15, 21, 32, 38, 39, 40, 255, 256, 0x10000000, 0x80000000, 0xffffffff];
   return types
     .filter((type) => !bounds.has(type))
     .map((type) => ({ name: `type ${type}`, bytes: header(type, 8), code: "unknown-type" }));

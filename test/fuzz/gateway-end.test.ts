@@ -46,6 +46,7 @@ const earlyFaults: readonly Fault[] = [
   fault("an early MsgAll", "unexpected-frame", (batch) => toGateway.messageAll(batch, epoch)),
   fault("an early Drop", "unexpected-frame", (batch) => toGateway.drop(batch, 0x00100000)),
   fault("an early DropDiscard", "unexpected-frame", (batch) => toGateway.dropDiscard(batch, 0x00100000)),
+  fault("an early Admit", "unexpected-frame", (batch) => toGateway.admit(batch, 0x00100000)),
   fault("an early Shutdown", "unexpected-frame", (batch) => toGateway.shutdown(batch)),
   fault("an early Pong", "unexpected-frame", (batch) => toGateway.pong(batch, { seq: 0, at: 0 })),
   fault("too large a capacity", "bad-body", (batch) => {
@@ -80,8 +81,24 @@ class GatewayFuzz implements Fuzz {
   }
 
   get seen(): Readonly<Record<string, number>> {
-    const { joins, refused, outMsgs, staleFrames, unacknowledged, slowConsumers } = this.world.counters;
-    return { joins, refused, outMsgs, staleFrames, unacknowledged, slowConsumers };
+    const { admittedMessages, counters } = this.world;
+    const { joins, outMsgs, staleFrames, unacknowledged, refusals, ends } = counters;
+    return {
+      joins,
+      outMsgs,
+      staleFrames,
+      unacknowledged,
+      admittedMessages,
+      noSlot: refusals["no-slot"],
+      banned: refusals.banned,
+      clientClosed: ends["client-closed"],
+      clientReset: ends["client-reset"],
+      dropped: ends.dropped,
+      dropDiscarded: ends["drop-discarded"],
+      slowConsumer: ends["slow-consumer"],
+      denied: ends.denied,
+      notAdmitted: ends["not-admitted"],
+    };
   }
 
   close(): void {
@@ -120,7 +137,9 @@ class GatewayFuzz implements Fuzz {
   async #register(): Promise<void> {
     const random = this.#random;
     const capacity = random.between(1, MAX_CAPACITY);
-    const registered = { ...registration, id: this.links, capacity, pingMs: random.between(100, 400) };
+    const pingMs = random.between(100, 400);
+    const admit = random.pick([undefined, false, true]);
+    const registered = { ...registration, id: this.links, capacity, pingMs, admit };
     this.#feed(
       this.#bytesOf(1, (batch) => toGateway.registered(batch, registered)),
       1,
@@ -159,7 +178,8 @@ class GatewayFuzz implements Fuzz {
     const { unacknowledged } = this.world;
     const kind = random.below(100);
     const session = this.#anySession();
-    if (kind < 60) toGateway.message(batch, session, this.#payload(markOf(session)));
+    if (kind < 10) this.#admit(batch);
+    else if (kind < 60) toGateway.message(batch, session, this.#payload(markOf(session)));
     else if (kind < 70) toGateway.messageAll(batch, this.#payload(MARK_OF_ALL));
     else if (kind < 80) this.#acknowledge(batch, unacknowledged);
     else if (kind < 84) toGateway.drop(batch, session);
@@ -179,6 +199,15 @@ class GatewayFuzz implements Fuzz {
     const { live, past } = this.world;
     if (random.chance(0.9) && live.size > 0) return random.pick([...live]);
     return random.chance(0.7) && past.length > 0 ? random.pick(past) : random.u32();
+  }
+
+  /** Lets in one who waits for it, mostly. */
+  #admit(batch: FrameBatch): void {
+    const random = this.#random;
+    const { asking } = this.world;
+    const session = random.chance(0.9) && asking.size > 0 ? random.pick([...asking]) : this.#anySession();
+    this.world.admits(session);
+    toGateway.admit(batch, session);
   }
 
   #acknowledge(batch: FrameBatch, unacknowledged: Set<number>): void {

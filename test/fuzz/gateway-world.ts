@@ -6,13 +6,15 @@
 
 import assert from "node:assert/strict";
 import { type LinkLoss, ManagerLink } from "../../gateway/links/manager-link.ts";
-import { newCounters } from "../../gateway/metrics/counters.ts";
+import { Counters } from "../../gateway/metrics/counters.ts";
 import { ManagerRouter } from "../../gateway/routers/manager.ts";
-import { Sessions } from "../../gateway/slots/sessions.ts";
+import { type Gate, Sessions } from "../../gateway/slots/sessions.ts";
+import type { Registered } from "../../proto/bodies.ts";
 import { fromGatewayBounds } from "../../proto/frame.ts";
 import { FrameReader } from "../../proto/frame-reader.ts";
 import { type FromGatewayHandler, readFromGateway } from "../../proto/from-gateway.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
+import { GAME, LIMITS } from "../helpers/sessions.ts";
 import { FakeStream } from "../link/fake-stream.ts";
 import { FuzzClient } from "./fuzz-client.ts";
 import type { Random } from "./random.ts";
@@ -21,7 +23,11 @@ export const MAX_CAPACITY = 48;
 
 const MAX_PAST = 100;
 
+/** Clients come from so many addresses. */
+const ADDRESSES = 24;
+
 const limits = {
+  ...LIMITS,
   registerTimeoutMs: 1000,
   linkBufferBytes: 4096,
   maxFrame: 128 * 1024,
@@ -32,11 +38,44 @@ const limits = {
   halfCloseMs: 200,
   flushTimeoutMs: 300,
   ackTimeoutMs: 400,
+  admitTimeoutMs: 150,
 } as const;
+
+/** Counts who is in, and keeps addresses out that were banned on the present link. */
+class BanGate implements Gate {
+  inside = 0;
+  /** Who is in may have to go. */
+  changed = () => {};
+  readonly #banned = new Set<string>();
+
+  enter(address: string): "banned" | undefined {
+    if (this.#banned.has(address)) return "banned";
+    this.inside++;
+    return undefined;
+  }
+
+  leave(): void {
+    this.inside--;
+  }
+
+  tolerates(address: string): "banned" | undefined {
+    return this.#banned.has(address) ? "banned" : undefined;
+  }
+
+  ban(address: string, ms: number): void {
+    if (ms === 0) return;
+    this.#banned.add(address);
+    this.changed();
+  }
+
+  pardon(): void {
+    this.#banned.clear();
+  }
+}
 
 export class GatewayWorld {
   readonly clock = new FakeClock();
-  readonly counters = newCounters();
+  readonly counters = new Counters();
   readonly link: ManagerLink;
   readonly sessions: Sessions;
   /** How the present link ended. */
@@ -47,6 +86,11 @@ export class GatewayWorld {
   /** What a manager knows of the sessions of the present link. */
   readonly live = new Set<number>();
   readonly unacknowledged = new Set<number>();
+  /** Those of the sessions that wait to be admitted, and those that were. */
+  readonly asking = new Set<number>();
+  readonly admitted = new Set<number>();
+  /** Messages of sessions that had to be admitted, over all links. */
+  admittedMessages = 0;
   /** Sessions that have ended, on this link or one before. */
   readonly past: number[] = [];
   readonly clients = new Set<FuzzClient>();
@@ -58,6 +102,7 @@ export class GatewayWorld {
   #readBuffer = Buffer.alloc(0);
   #ear: FrameReader;
   #registered = false;
+  readonly #gate = new BanGate();
 
   constructor(random: Random) {
     this.#random = random;
@@ -73,10 +118,11 @@ export class GatewayWorld {
       handler: {
         message: (session, bytes, start, end) => this.sessions.send(session, bytes.subarray(start, end)),
         messageAll: (bytes, start, end) => this.sessions.sendAll(bytes.subarray(start, end)),
-        drop: (session) => this.sessions.drop(session),
-        dropDiscard: (session) => this.sessions.dropDiscard(session),
+        drop: (session, order) => this.sessions.drop(session, order),
+        dropDiscard: (session, order) => this.sessions.dropDiscard(session, order),
+        admit: (session) => this.sessions.admit(session),
         shutdown() {},
-        registered: ({ capacity, pingMs }) => this.#letIn(capacity, pingMs),
+        registered: (registered) => this.#letIn(registered),
         readDone: () => this.sessions.flush(),
         congested: (congested) => this.sessions.setPaused(congested),
         lost: (loss) => this.#lost(loss),
@@ -86,7 +132,9 @@ export class GatewayWorld {
       random: () => random.next(),
     });
     const router = new ManagerRouter(this.link, this.clock);
-    this.sessions = new Sessions({ router, limits, counters: this.counters, clock: this.clock });
+    const { counters, clock } = this;
+    this.sessions = new Sessions({ router, gate: this.#gate, limits, counters, clock });
+    this.#gate.changed = () => this.sessions.recheck();
   }
 
   /** Whether the present link can still be fed. */
@@ -104,6 +152,9 @@ export class GatewayWorld {
     this.checkClients = true;
     this.live.clear();
     this.unacknowledged.clear();
+    this.asking.clear();
+    this.admitted.clear();
+    this.#gate.pardon();
     this.link.dial();
   }
 
@@ -119,6 +170,11 @@ export class GatewayWorld {
   /** Hears what the gateway wrote. */
   hear(): void {
     for (const bytes of this.stream.writes.splice(0)) this.#ear.push(bytes);
+  }
+
+  /** The manager is about to say `Admit`. */
+  admits(session: number): void {
+    if (this.asking.delete(session)) this.admitted.add(session);
   }
 
   /** A few things that happen to clients. */
@@ -144,30 +200,34 @@ export class GatewayWorld {
     const { table, liveCount, connectedCount } = this.sessions;
     assert.deepEqual([this.link.down, this.link.up, this.stream.destroyed], [true, false, true]);
     assert.deepEqual([liveCount, connectedCount, table.usedCount], [0, 0, 0], "sessions are left");
+    assert.equal(this.#gate.inside, 0, "addresses are counted that have left");
     assert.equal(this.clock.timerCount, 1, "timers are left beside the sweep");
     this.#readBuffer = Buffer.alloc(0);
   }
 
-  #letIn(capacity: number, pingMs: number): void {
+  #letIn({ capacity, pingMs, admit }: Registered): void {
     this.pingMs = pingMs;
+    this.sessions.admission = admit === true;
     this.sessions.table.resize(capacity);
     this.link.listening([]);
-    this.sessions.accepting = true;
+    this.sessions.closedFor = undefined;
   }
 
   #lost(loss: LinkLoss): void {
     assert.equal(this.loss, undefined, "a link was lost twice");
     this.loss = loss;
-    this.sessions.accepting = false;
+    this.sessions.closedFor = "no-manager";
     this.sessions.detachAll("manager-lost");
   }
 
   #newClient(): FuzzClient | undefined {
     if (this.clients.size > MAX_CAPACITY + 8) return undefined;
-    const client = new FuzzClient();
+    const random = this.#random;
+    const client = new FuzzClient(`192.0.2.${random.below(ADDRESSES)}`);
     client.checked = this.checkClients;
     this.clients.add(client);
-    this.sessions.accept(client, { transport: "tcp", name: "fuzzed" });
+    this.sessions.accept(client, GAME);
+    if (random.chance(0.2)) client.blurts(random.bytes(random.below(60)));
     return client;
   }
 
@@ -208,9 +268,16 @@ export class GatewayWorld {
           "a CLJoin for a session that is there",
         );
         this.live.add(session);
+        if (this.sessions.admission) this.asking.add(session);
       },
-      message: (session) => assert.ok(this.live.has(session), "a Msg of a session that is not there"),
+      message: (session) => {
+        assert.ok(this.live.has(session), "a Msg of a session that is not there");
+        if (this.admitted.has(session)) this.admittedMessages++;
+        if (this.checkClients) assert.ok(!this.asking.has(session), "a Msg of a session that is not let in");
+      },
       disconnected: (session) => {
+        this.asking.delete(session);
+        this.admitted.delete(session);
         assert.ok(this.live.delete(session), "a CLDisconnected of a session that is not there");
         this.unacknowledged.add(session);
         this.past.push(session);

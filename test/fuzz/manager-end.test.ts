@@ -151,7 +151,7 @@ class ManagerFuzz implements Fuzz {
 
   async #beRejected(): Promise<void> {
     this.story.push("rejected");
-    this.world.admitNext = { code: "name-taken", message: "no" };
+    this.world.rejectNext = { code: "name-taken", message: "no" };
     this.#feed(
       this.#bytesOf(1, (batch) => this.#sayRegister(batch)),
       1,
@@ -204,6 +204,7 @@ class ManagerFuzz implements Fuzz {
     else if (kind < 31) batch.frame(FromGateway.Ack, random.bytes(8));
     else if (session === undefined) toManager.listening(batch, []);
     else if (kind < 42) this.#leave(batch, session.id);
+    else if (!session.admitted) toManager.listening(batch, []);
     else {
       const payload = Buffer.alloc(this.#payloadLength(), markOf(session.id));
       toManager.message(batch, session.id, payload, 0, payload.length);
@@ -218,7 +219,7 @@ class ManagerFuzz implements Fuzz {
       toManager.listening(batch, []);
       return;
     }
-    const session = { id, ended: false, drops: 0, discards: 0 };
+    const session = { id, ended: false, admitted: !this.world.admission, drops: 0, discards: 0 };
     live.set(id, session);
     known.set(id, session);
     if (random.chance(0.8)) toManager.join(batch, id, join);

@@ -9,7 +9,7 @@ import type { Socket } from "node:net";
 import { GatewayLink, type GatewayLinkOwner } from "../../manager-stub/gateway-link.ts";
 import type { Session } from "../../manager-stub/session.ts";
 import type * as body from "../../proto/bodies.ts";
-import { fromManagerBounds } from "../../proto/frame.ts";
+import { fromManagerBounds, MIN_MAX_FRAME, SESSION_BYTES } from "../../proto/frame.ts";
 import { FrameReader } from "../../proto/frame-reader.ts";
 import { type FromManagerHandler, readFromManager } from "../../proto/from-manager.ts";
 import { FakeStream } from "../link/fake-stream.ts";
@@ -31,6 +31,8 @@ export const MAX_CAPACITY = 24;
 export interface GatewaySession {
   readonly id: number;
   ended: boolean;
+  /** What it says is read. */
+  admitted: boolean;
   /** `Drop` frames and `DropDiscard` frames that came for it. */
   drops: number;
   discards: number;
@@ -43,15 +45,17 @@ export class ManagerWorld {
   /** How the present link ended. */
   loss: { readonly code: string; readonly message: string } | undefined;
   capacity = 0;
+  /** Whether the present link's sessions wait to be admitted. */
+  admission = false;
   /** The gateway's sessions that have not ended, and all that ever were, by their id. */
   readonly live = new Map<number, GatewaySession>();
   readonly known = new Map<number, GatewaySession>();
   /** Whether the gateway's frames came as they were meant. */
   clean = true;
-  /** What `admit` answers next. */
-  admitNext: body.Rejected | undefined;
+  /** What `Register` is answered with next. */
+  rejectNext: body.Rejected | undefined;
   /** Everything that was counted over all links. */
-  readonly counts = { joins: 0, messages: 0, lefts: 0, pongs: 0, drops: 0 };
+  readonly counts = { joins: 0, messages: 0, lefts: 0, pongs: 0, drops: 0, admits: 0 };
 
   readonly #random: Random;
   readonly #joined = new Set<Session>();
@@ -78,10 +82,12 @@ export class ManagerWorld {
     this.loss = undefined;
     this.capacity = 0;
     this.clean = true;
-    this.admitNext = undefined;
+    this.rejectNext = undefined;
+    this.admission = this.#random.chance(0.4);
     this.live.clear();
     this.known.clear();
-    this.link = new GatewayLink(this.stream as unknown as Socket, options, this.#owner());
+    const linkOptions = { ...options, admit: this.admission };
+    this.link = new GatewayLink(this.stream as unknown as Socket, linkOptions, this.#owner());
     return this.link;
   }
 
@@ -107,14 +113,22 @@ export class ManagerWorld {
     const random = this.#random;
     const { link } = this;
     const session = random.pick([...link.sessions, undefined]);
-    const event = random.below(12);
+    const event = random.below(14);
     if (session === undefined) return;
-    if (event < 6) link.send(session.id, Buffer.alloc(random.below(200), 1));
+    if (event >= 12) this.#admit(session);
+    else if (event < 6) link.send(session.id, Buffer.alloc(random.below(200), 1));
     else if (event < 8) link.sendAll(Buffer.alloc(random.below(200), 1));
     else if (event < 10)
       link.drop(session.id, random.chance(0.3), random.chance(0.5) ? {} : { reason: "fuzzed" });
     else if (event < 11) link.shutdown({});
     else link.send(random.u32(), Buffer.alloc(1));
+  }
+
+  /** Lets a session in: once, and not where nobody asked. */
+  #admit(session: Session): void {
+    const admits = this.admission && !session.admitted && !session.dropped;
+    assert.equal(this.link.admit(session.id), admits);
+    if (admits) assert.equal(session.admitted, true);
   }
 
   /** Asserts that the link has left nothing behind. */
@@ -128,8 +142,8 @@ export class ManagerWorld {
 
   #owner(): GatewayLinkOwner {
     return {
-      admit: () => {
-        if (this.admitNext !== undefined) return this.admitNext;
+      register: () => {
+        if (this.rejectNext !== undefined) return this.rejectNext;
         this.capacity = this.#random.between(1, MAX_CAPACITY);
         return { id: ++this.#lastId, capacity: this.capacity };
       },
@@ -138,6 +152,8 @@ export class ManagerWorld {
       drains: (link) => assert.equal(link.ending, true),
       joined: (session) => {
         assert.ok(this.loss === undefined && this.link.find(session.id) === session);
+        assert.equal(session.admitted, !this.admission);
+        if (this.#random.chance(0.7)) this.#admit(session);
         this.#joined.add(session);
         this.counts.joins++;
       },
@@ -158,6 +174,7 @@ export class ManagerWorld {
 
   #message(session: Session, payload: Buffer): void {
     assert.ok(this.#joined.has(session), "a message of a session that is not there");
+    assert.ok(session.admitted, "a message of a session that is not let in");
     if (this.clean) {
       const mark = markOf(session.id);
       for (const byte of payload)
@@ -165,8 +182,17 @@ export class ManagerWorld {
     }
     this.counts.messages++;
     const answer = this.#random.below(20);
-    if (answer < 5) this.link.send(session.id, payload);
+    if (answer < 5) this.#echo(session, payload);
     else if (answer < 6) this.speakUp();
+  }
+
+  #echo(session: Session, payload: Buffer): void {
+    try {
+      this.link.send(session.id, payload);
+    } catch (error) {
+      assert.ok(error instanceof RangeError, `${error}`);
+      assert.ok(session.framing !== "none" && payload.length > MIN_MAX_FRAME - SESSION_BYTES, error.message);
+    }
   }
 
   #newEar(): FrameReader {
@@ -188,7 +214,10 @@ export class ManagerWorld {
       return session;
     };
     return {
-      registered: answer,
+      registered: ({ admit = false }) => {
+        answer();
+        assert.equal(admit, this.admission);
+      },
       rejected: answer,
       message: find,
       messageAll: () => assert.ok(this.#answered),
@@ -196,6 +225,14 @@ export class ManagerWorld {
       pong: () => {
         assert.ok(this.#answered);
         this.counts.pongs++;
+      },
+      admit: (id) => {
+        const session = find(id);
+        this.counts.admits++;
+        assert.ok(this.admission, "nobody asked to be let in");
+        if (session === undefined) return;
+        assert.equal(session.admitted, false, "a second Admit");
+        session.admitted = true;
       },
       drop: (id) => {
         const session = find(id);

@@ -218,7 +218,7 @@ describe("a lost link", () => {
       following.then(() => {
         there = true;
       });
-      await until(() => gateway.link.down && clock.timerCount === 2, "the wait for the next dial is on");
+      await until(() => gateway.link.down && clock.timerCount === 3, "the wait for the next dial is on");
       clock.advance(waitMs - 1);
       assert.equal(gateway.link.down, true, `dialled before ${waitMs} ms had passed`);
       clock.advance(2);

@@ -1,14 +1,25 @@
 /** A client's connection without a socket: a test says what the client and the kernel do. */
 
-import type { Connection, ConnectionSink } from "../../gateway/transports/connection.ts";
+import type { Encoder } from "../../gateway/framing/encoder.ts";
+import type { Arrival, Connection, ConnectionSink, Farewell } from "../../gateway/transports/connection.ts";
+import { type ClientDetails, NO_DETAILS } from "../../gateway/transports/details.ts";
 
-export class FakeConnection implements Connection {
-  readonly address = "192.0.2.1";
+export class FakeConnection implements Arrival, Connection {
+  address: string | undefined = "192.0.2.1";
   readonly port: number;
+  descriptor: number | undefined = 20;
+  details: ClientDetails = NO_DETAILS;
+  encoder: Encoder | undefined;
+  pendingBytes = 0;
+  pings = 0;
+  /** Its handshake is not through when it is opened: a test ends it with `shakesHands`. */
+  handshaking = false;
+  farewell: Farewell | undefined;
   sink: ConnectionSink | undefined;
   /** What the client has got. */
   readonly delivered: Buffer[] = [];
   #queue: Buffer[] = [];
+  #established = false;
   /** While true the kernel takes nothing. */
   stuck = false;
   paused = false;
@@ -31,6 +42,7 @@ export class FakeConnection implements Connection {
 
   open(sink: ConnectionSink): void {
     this.sink = sink;
+    if (!this.handshaking) this.shakesHands();
   }
 
   write(bytes: Buffer): boolean {
@@ -48,8 +60,13 @@ export class FakeConnection implements Connection {
     this.paused = false;
   }
 
-  finish(): void {
+  ping(): void {
+    this.pings++;
+  }
+
+  finish(farewell: Farewell): void {
     this.finishing = true;
+    this.farewell ??= farewell;
   }
 
   reset(): void {
@@ -70,13 +87,19 @@ export class FakeConnection implements Connection {
 
   // What the client does.
 
+  shakesHands(): void {
+    if (this.gone || this.ending !== undefined || this.#established) return;
+    this.#established = true;
+    this.sink?.established(this);
+  }
+
   says(text: string): void {
     const bytes = Buffer.from(text);
-    if (!this.paused && !this.gone) this.sink?.received(bytes, bytes.length);
+    if (this.#established && !this.paused && !this.gone) this.sink?.received(bytes, 0, bytes.length);
   }
 
   halfCloses(): void {
-    if (!this.gone) this.sink?.finished();
+    if (this.#established && !this.gone) this.sink?.finished();
   }
 
   /** The connection's end reaches the gateway. */

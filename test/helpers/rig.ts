@@ -8,8 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { pino } from "pino";
-import { resolveConfig, type SettingName } from "../../gateway/config.ts";
+import { resolveConfig } from "../../gateway/config.ts";
 import { type Gateway, type GatewayOptions, startGateway } from "../../gateway/gateway.ts";
+import type { SettingName } from "../../gateway/settings.ts";
 import {
   type Gateway as GatewayView,
   ManagerServer,

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
-import { type SettingName, settingNames, settings } from "../../gateway/config.ts";
 import { ExitCode } from "../../gateway/exit-codes.ts";
+import { type SettingName, settingNames, settings } from "../../gateway/settings.ts";
 import { slotEvents, transitions } from "../../gateway/slots/states.ts";
 import { ROOT } from "../helpers/process.ts";
 
@@ -38,7 +38,7 @@ describe("the documentation", () => {
   test("lists every setting with its default", () => {
     const rows = [...read("docs/configuration.md").matchAll(/^\| `(\w+)` \| (.*?) \|/gm)];
     const documented = new Map(rows.map((row) => [row[1], row[2]?.replaceAll("`", "")]));
-    const shown = (name: SettingName) => [settings[name].fallback ?? "none"].flat().join(",");
+    const shown = (name: SettingName) => [settings[name].fallback ?? "none"].flat().join(",") || "none";
     for (const name of settingNames) {
       if (name !== "name") assert.equal(documented.get(name), shown(name), `the default of ${name}`);
       else assert.ok(documented.has(name));

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """A small manager, written from docs/protocol.md alone: it echoes, and obeys `all WORD`, `bye`, `cut` and `stop`.
 
-Usage: manager.py unix:/path/to.sock | tcp://host:port [capacity]
+With `admit` it lets clients in one by one: not those of a listener named `closed`, which it bans for a second.
+Usage: manager.py unix:/path/to.sock | tcp://host:port [capacity [admit]]
 Events go to stdout, one JSON object a line; faults go to stderr. SIGTERM, or the end of stdin, ends it."""
 import json, os, signal, socket, socketserver, struct, sys, threading, urllib.parse
 
 PING_MS, MAX_FRAME, FIRST_MAX_FRAME, MAX_MAP, REGISTER_S = 200, 1 << 20, 65536, 65536, 15
 JOIN, GONE, MSG, PING, REGISTER, LISTENING, ACK, DRAINING = FROM_GATEWAY = 0, 1, 2, 3, 16, 18, 19, 20
-SEND, SEND_ALL, DROP, DISCARD, SHUTDOWN, REGISTERED, REJECTED, PONG = 0, 1, 2, 3, 4, 16, 17, 20
+SEND, SEND_ALL, DROP, DISCARD, SHUTDOWN, REGISTERED, REJECTED, PONG, ADMIT = 0, 1, 2, 3, 4, 16, 17, 20, 39
 # MessagePack: what follows the tags 0xC4 to 0xDF, a size or a number, as a struct format; "-" is not plain.
 HEADS = "BHI---fdBHIQbhiq-----BHIHIHI"
 
@@ -18,7 +19,9 @@ def encode(v):
     if isinstance(v, (str, bytes)):
         tag, raw = (0xDA, v.encode()) if isinstance(v, str) else (0xC5, v)
         return struct.pack(">BH", tag, len(raw)) + raw
-    return b"\xC2" if v is False else struct.pack(">Bd", 0xCB, v)  # a float64 holds every number that we send
+    if isinstance(v, bool):
+        return b"\xC3" if v else b"\xC2"
+    return struct.pack(">Bd", 0xCB, v)  # a float64 holds every number that we send
 
 
 def decode(data, at=0, level=1):
@@ -59,7 +62,7 @@ def emit(event, **more):
 
 class Link(socketserver.StreamRequestHandler):
     """The link of one gateway, in a thread of its own."""
-    capacity, last_id, names, lock = 100, 0, set(), threading.Lock()  # of all links
+    capacity, admit, last_id, names, lock = 100, False, 0, set(), threading.Lock()  # of all links
     timeout, name = REGISTER_S, None
 
     def send(self, kind, data=b""):  # may block for a while, but not for ever: a gateway never stops reading
@@ -69,7 +72,7 @@ class Link(socketserver.StreamRequestHandler):
             pass  # the gateway has closed the link: what it sent before is still to be read
 
     def handle(self):
-        self.sessions = {}  # session: whether we have dropped it
+        self.sessions, self.framed = {}, set()  # session: whether we have dropped it; those whose messages are whole
         try:
             while header := self.rfile.read(8):  # waits for all 8, or the end; times out when nothing comes
                 self.frame(*struct.unpack("<II", header))
@@ -99,14 +102,28 @@ class Link(socketserver.StreamRequestHandler):
         if (session in self.sessions) == (kind == JOIN):
             raise ValueError("unexpected-frame: %d for session %d" % (kind, session))
         if kind == JOIN:
-            self.sessions[session] = False
-            emit("join", session=session, addr=body["addr"])
+            self.join(session, body)
         elif kind == GONE:
             emit("leave", session=session, reason=body["reason"], by=body["by"])
+            self.framed.discard(session)
             if not self.sessions.pop(session):
                 self.send(DROP, struct.pack("<I", session))  # the acknowledgement
         elif not self.sessions[session]:  # otherwise it has crossed our Drop
             self.message(session, body)
+
+    def join(self, session, body):
+        self.sessions[session] = False
+        if body.get("framing", "none") != "none":
+            self.framed.add(session)
+        emit("join", session=session, **{key: body.get(key) for key in ("addr", "listener", "framing", "user")})
+        if Link.admit and body["listener"] == "closed":
+            self.drop(DROP, session, encode({"reason": "closed today", "code": 4003, "banMs": 1000}))
+        elif Link.admit:
+            self.send(ADMIT, struct.pack("<I", session))
+
+    def drop(self, kind, session, body=b""):
+        self.sessions[session] = True
+        self.send(kind, struct.pack("<I", session) + body)
 
     def control_frame(self, kind, body):
         if kind == REGISTER:
@@ -131,7 +148,7 @@ class Link(socketserver.StreamRequestHandler):
         self.request.settimeout(3 * PING_MS / 1000)
         emit("registered", name=name, id=own_id)
         self.send(REGISTERED, encode({"id": own_id, "capacity": Link.capacity, "epoch": os.urandom(16), "received": 0,
-                                      "resumed": False, "pingMs": PING_MS, "maxFrame": MAX_FRAME}))
+                                      "resumed": False, "pingMs": PING_MS, "maxFrame": MAX_FRAME, "admit": Link.admit}))
 
     def message(self, session, payload):
         emit("message", session=session, text=payload.decode("utf-8", "replace"))
@@ -141,19 +158,20 @@ class Link(socketserver.StreamRequestHandler):
         elif words == [b"stop"]:
             self.send(SHUTDOWN, encode({"reason": "a client said stop", "drainMs": 200}))
         elif words in ([b"bye"], [b"cut"]):
-            self.sessions[session] = True
             if words == [b"bye"]:
                 self.send(SEND, to + b"bye\n")
-            self.send(DROP if words == [b"bye"] else DISCARD, to)
+            self.drop(DROP if words == [b"bye"] else DISCARD, session)
         else:
             room = self.max_frame - 4  # a gateway may send longer frames than it takes
-            for i in range(0, len(payload), room):
+            if session in self.framed and len(payload) > room:
+                return self.drop(DROP, session, encode({"reason": "too long to be sent back", "code": 1009}))
+            for i in range(0, len(payload) or 1, room):  # an empty message is one, too
                 self.send(SEND, to + payload[i:i + room])
 
 
 if __name__ == "__main__":
     address, *rest = sys.argv[1:]
-    Link.capacity = int(rest[0]) if rest else Link.capacity
+    Link.capacity, Link.admit = int(rest[0]) if rest else Link.capacity, rest[1:] == ["admit"]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     path = address[5:] if address.startswith("unix:") else None
     if path:

@@ -22,8 +22,10 @@ class PythonManager {
   #text = "";
   #errors = "";
 
-  constructor(t: TestContext, address: string) {
-    this.child = spawn("python3", [join(import.meta.dirname, "manager.py"), address], { stdio: "pipe" });
+  constructor(t: TestContext, address: string, ...more: readonly string[]) {
+    this.child = spawn("python3", [join(import.meta.dirname, "manager.py"), address, ...more], {
+      stdio: "pipe",
+    });
     this.child.stdout?.on("data", (text) => {
       this.#text += text;
     });
@@ -108,4 +110,47 @@ test("a manager in Python registers a gateway, echoes, broadcasts, drops and shu
   assert.equal((await manager.heard("leave", 4)).reason, "shutdown");
   await manager.heard("down");
   assert.deepEqual(await gateway.ended, { code: 64 });
+});
+
+test("a manager in Python lets clients in one by one, and sends framed messages whole", {
+  skip,
+}, async (t) => {
+  const address = `unix:${socketPath(t)}`;
+  const manager = new PythonManager(t, address, "100", "admit");
+  await manager.heard("listening");
+  const listen = [
+    "tcp://127.0.0.1:0?name=open&framing=line&maxMessageBytes=200000",
+    "tcp://127.0.0.1:0?name=closed",
+  ];
+  const gateway = await startTestGateway(t, address, { name: "edge", listen, maxFrame: 65_536 });
+  const { endpoints } = await manager.heard("up");
+  const [open, closed] = endpoints as { port: number; framing?: string }[];
+  assert.deepEqual([open?.framing, closed?.framing], ["line", undefined]);
+  const join = async (port = 0) => {
+    const client = await TestClient.connect(port);
+    t.after(() => client.close());
+    return client;
+  };
+
+  const [talker, shouter] = [await join(open?.port), await join(open?.port)];
+  assert.equal((await manager.heard("join", 2)).framing, "line");
+  talker.send("hel");
+  talker.send("lo\nhello again\nall news\n");
+  await talker.expect("hello\nhello again\nnews\n\n");
+  shouter.send(`${"x".repeat(70_000)}\n`);
+  await shouter.untilEnded();
+  shouter.close();
+  assert.equal((await manager.heard("leave")).reason, "dropped");
+
+  const banned = await join(closed?.port);
+  await banned.untilEnded();
+  banned.close();
+  await talker.untilEnded();
+  talker.close();
+  await manager.heard("leave", 3);
+  const reasons = [await manager.heard("leave", 2), await manager.heard("leave", 3)].map(
+    ({ reason }) => reason,
+  );
+  assert.deepEqual(reasons.sort(), ["denied", "dropped"], "the other from its address has to go, too");
+  await until(() => gateway.sessions.table.usedCount === 0, "all are acknowledged");
 });

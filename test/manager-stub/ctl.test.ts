@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import { describe, type TestContext, test } from "node:test";
 import { Command } from "commander";
 import type { GatewayView, SessionView } from "../../manager-stub/api-views.ts";
@@ -93,8 +94,9 @@ describe("ctl beside a manager, a gateway and its clients", () => {
     assert.match(
       squeezed(all),
       new RegExp(
-        "^GATEWAY SESSION CLIENT LISTENER JOINED\n" +
-          `1 \\d+ 127\\.0\\.0\\.1:${ports[0]} game ${time}\n1 \\d+ 127\\.0\\.0\\.1:${ports[1]} game ${time}\n$`,
+        "^GATEWAY SESSION CLIENT USER TRANSPORT LISTENER JOINED\n" +
+          `1 \\d+ 127\\.0\\.0\\.1:${ports[0]} - tcp game ${time}\n` +
+          `1 \\d+ 127\\.0\\.0\\.1:${ports[1]} - tcp game ${time}\n$`,
       ),
     );
     const page = await ctl(apiPort, "sessions", "--limit", "1");
@@ -103,7 +105,7 @@ describe("ctl beside a manager, a gateway and its clients", () => {
     const { sessions, next: after } = JSON.parse(rest);
     assert.deepEqual([sessions.map(({ session }: SessionView) => `${session}`), after], [[other], null]);
     const none = await ctl(apiPort, "sessions", "--after", "2");
-    assert.equal(squeezed(none), "GATEWAY SESSION CLIENT LISTENER JOINED\n");
+    assert.equal(squeezed(none), "GATEWAY SESSION CLIENT USER TRANSPORT LISTENER JOINED\n");
 
     assert.equal(await ctl(apiPort, "send", "edge", one, "good morning"), "sent 13 bytes\n");
     const bytes = await ctl(apiPort, "send", "1", other, "--base64", "Z29vZCBuaWdodAo=", "--json");
@@ -179,7 +181,8 @@ describe("ctl beside a manager, a gateway and its clients", () => {
 describe("ctl's tables", () => {
   const endpoints = [
     { transport: "tcp", host: "0.0.0.0", port: 7300, name: "game" },
-    { transport: "tcp", host: "127.0.0.1", port: 7301, name: "local" },
+    { transport: "wss", host: "::", port: 7301, name: "web", framing: "websocket" },
+    { transport: "unix", host: "/run/game.sock", port: 0, name: "local" },
   ];
   const quiet: GatewayView = {
     id: 1,
@@ -220,11 +223,57 @@ describe("ctl's tables", () => {
       response.end(JSON.stringify({ gateways: [quiet, busy] }));
     });
     const rows = [
-      "ID  NAME       HEALTH             SESSIONS  LISTENS                                  RTT      RSS     LOOP P99  LOOP MAX  PID",
-      "1   gateway-1  suspect, draining  0/5                                                -        -       -         -         100",
-      "12  g2         up                 12/10000  tcp://0.0.0.0:7300 tcp://127.0.0.1:7301  0.12 ms  58 MiB  1.3 ms    14.0 ms   100",
+      "ID  NAME       HEALTH             SESSIONS  LISTENS                                                 RTT      RSS     LOOP P99  LOOP MAX  PID",
+      "1   gateway-1  suspect, draining  0/5                                                               -        -       -         -         100",
+      "12  g2         up                 12/10000  tcp://0.0.0.0:7300 wss://[::]:7301 unix:/run/game.sock  0.12 ms  58 MiB  1.3 ms    14.0 ms   100",
     ];
     assert.equal(await ctl(port, "gateways"), `${rows.join("\n")}\n`);
+  });
+
+  test("show sessions with who they are and how they came", async (t) => {
+    const one: SessionView = {
+      gateway: 1,
+      session: 1_048_576,
+      addr: "203.0.113.9",
+      port: 50_514,
+      transport: "tcp",
+      listener: "game",
+      user: null,
+      joinedAt: "2026-01-01T12:00:00.000Z",
+    };
+    const sessions: readonly SessionView[] = [
+      one,
+      { ...one, gateway: 12, addr: "2001:db8::7", transport: "wss", listener: "web", user: "anna" },
+      { ...one, addr: "198.51.100.1", port: 0, transport: "ws", user: "\u001b[31mred\n\u2028" },
+      { ...one, addr: "", port: 0, transport: "unix", listener: "local" },
+    ];
+    const port = await answering(t, (_request, response) => {
+      response.end(JSON.stringify({ sessions, next: null }));
+    });
+    const rows = [
+      "GATEWAY  SESSION  CLIENT               USER        TRANSPORT  LISTENER  JOINED",
+      "1        1048576  203.0.113.9:50514    -           tcp        game      2026-01-01T12:00:00.000Z",
+      "12       1048576  [2001:db8::7]:50514  anna        wss        web       2026-01-01T12:00:00.000Z",
+      "1        1048576  198.51.100.1         \ufffd[31mred\ufffd\ufffd  ws         game      2026-01-01T12:00:00.000Z",
+      "1        1048576  -                    -           unix       local     2026-01-01T12:00:00.000Z",
+    ];
+    assert.equal(await ctl(port, "sessions"), `${rows.join("\n")}\n`);
+  });
+});
+
+describe("ctl drop", () => {
+  test("asks for all that it was given, and for nothing else", async (t) => {
+    const asked: string[] = [];
+    const port = await answering(t, async (request, response) => {
+      asked.push(`${request.method} ${request.url} ${await text(request)}`);
+      response.end("{}");
+    });
+    await ctl(port, "drop", "edge", "7");
+    await ctl(port, "drop", "edge", "7", "--discard", "--reason", "cheating", "--ban-ms", "3600000");
+    assert.deepEqual(asked, [
+      "POST /api/sessions/edge/7/drop {}",
+      'POST /api/sessions/edge/7/drop {"discard":true,"reason":"cheating","banMs":3600000}',
+    ]);
   });
 });
 
@@ -243,6 +292,10 @@ describe("a ctl command that is wrong", () => {
     [
       "sessions --after -1",
       "error: option '--after <n>' argument '-1' is invalid. It must be a whole number.",
+    ],
+    [
+      "drop 1 2 --ban-ms 1h",
+      "error: option '--ban-ms <ms>' argument '1h' is invalid. It must be a whole number.",
     ],
     [
       "shutdown 1 --drain-ms 1.5",

@@ -7,10 +7,12 @@ import { describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { behaviourNames } from "../../manager-stub/behaviours.ts";
 import { ctlCommand } from "../../manager-stub/ctl.ts";
+import { ManagerServer, type ManagerServerOptions } from "../../manager-stub/index.ts";
+import { toManager } from "../../proto/from-gateway.ts";
 import { ROOT, TestProcess } from "../helpers/process.ts";
 import { temporaryDirectory } from "../helpers/rig.ts";
 import { end, prints } from "./manager-process.ts";
-import { RawGateway, session } from "./raw-gateway.ts";
+import { JOIN, RawGateway, session } from "./raw-gateway.ts";
 
 const page = readFileSync(join(ROOT, "docs/manager.md"), "utf8");
 const sources = new Map(
@@ -41,7 +43,7 @@ describe("docs/manager.md", () => {
   test("lists every option and every event of a ManagerServer", () => {
     const options = matches(interfaceBody("ManagerServerOptions"), /^ {2}readonly (\w+)\?:/gm);
     const events = matches(interfaceBody("ManagerServerEvents"), /^ {2}(\w+):/gm);
-    assert.deepEqual([options.length, events.length], [6, 8]);
+    assert.deepEqual([options.length, events.length], [7, 8]);
     const listed = firstCells("ManagerServer");
     for (const name of [...options, ...events]) assert.ok(listed.includes(name), name);
   });
@@ -54,6 +56,14 @@ describe("docs/manager.md", () => {
     assert.ok(methods.length >= 9);
     const listed = firstCells("ManagerServer").map((cell) => cell.replace(/\(.*/, ""));
     for (const name of methods) assert.ok(listed.includes(name), name);
+  });
+
+  test("names everything that is known of a session", () => {
+    const [, body = ""] = source("session").split("export interface Session {");
+    const keys = matches(body, /^ {2}readonly (\w+)\??:/gm);
+    assert.ok(keys.length >= 20);
+    const [, told = ""] = /^A session is the same object(.*?)They\s+mean/ms.exec(page) ?? [];
+    assert.deepEqual(matches(told, /`(\w+)`/g).sort(), keys.sort());
   });
 
   test("lists every flag and every behaviour", () => {
@@ -100,6 +110,30 @@ describe("docs/manager.md", () => {
       const flags = command.options.map(({ long }) => `${long}`);
       assert.deepEqual(matches(row, /\[(--[\w-]+)/g).sort(), flags.sort(), row);
     }
+  });
+
+  test("has an example of letting clients in that works", async (t) => {
+    const [, example = ""] = matches(page, /```ts\n(.*?)```/gs);
+    const listen = `unix:${temporaryDirectory(t)}/manager.sock`;
+    const isWelcome = async (user: string | undefined) => user === "anna";
+    const make = (options: ManagerServerOptions) => new ManagerServer({ ...options, listen });
+    const body = example.replace("new ManagerServer", "make");
+    const manager: ManagerServer = new Function("make", "isWelcome", `${body}\nreturn server;`)(
+      make,
+      isWelcome,
+    );
+    await manager.listen();
+    t.after(() => manager.close());
+    const gateway = await RawGateway.registered(t, listen);
+    const [anna, other] = [session(0), session(1)];
+    gateway.send((batch) => {
+      toManager.join(batch, anna, { ...JOIN, user: "anna" });
+      toManager.join(batch, other, JOIN);
+    });
+    assert.deepEqual(await gateway.sync(), [
+      ["Admit", anna],
+      ["Drop", other, { reason: "not today", code: 4003, banMs: 60_000 }],
+    ]);
   });
 
   test("has an example that works", async (t) => {

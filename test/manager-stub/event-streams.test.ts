@@ -94,6 +94,7 @@ describe("GET /api/events", () => {
       port,
       transport: "tcp",
       listener: view.endpoints[0]?.name,
+      user: null,
       joinedAt: new Date(joinedAt).toISOString(),
     };
     assert.deepEqual(events, [
@@ -212,9 +213,10 @@ describe("a listener that does not read", () => {
   test("is not one that is told of ten thousand sessions in one turn", async (t) => {
     const { manager, view } = await startRig(t);
     const listener = await Listener.open(t, await startApi(t, manager));
-    const one = { gateway: view.id, addr: "203.0.113.9", port: 1, transport: "tcp", listener: "game" };
+    const from = { gateway: view.id, addr: "203.0.113.9", port: 1, transport: "tcp", listener: "game" };
+    const one = { ...from, framing: "none", joinedAt: 0, admitted: true, dropped: true };
     for (let id = 0; id < 10_000; id++) {
-      const session: Session = { ...one, id, serial: id, joinedAt: 0, dropped: true };
+      const session: Session = { ...one, id, serial: id };
       manager.emit("leave", session, LEFT);
     }
     const events = await listener.untilCount(10_000);

@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import type { GatewayView, SessionView } from "../../manager-stub/api-views.ts";
 import type { Gateway, ManagerServerOptions, Session, SessionEnd } from "../../manager-stub/index.ts";
+import { toManager } from "../../proto/from-gateway.ts";
 import { TestClient } from "../helpers/client.ts";
-import { type Rig, type Settings, startRig, startTestGateway } from "../helpers/rig.ts";
+import { type Rig, type Settings, startManager, startRig, startTestGateway } from "../helpers/rig.ts";
 import { next, until } from "../helpers/wait.ts";
 import { type Answer, startApi } from "./api.ts";
+import { JOIN, RawGateway, session as sessionOf } from "./raw-gateway.ts";
 
 interface GatewayList {
   readonly gateways: readonly GatewayView[];
@@ -102,6 +104,19 @@ describe("GET /api/gateways", () => {
   });
 });
 
+describe("the heartbeat in GET /api/gateways", () => {
+  test("counts by name who was turned away, and whose session ended", async (t) => {
+    const { manager, link } = await startManager(t);
+    const gateway = await RawGateway.registered(t, link);
+    const counts = { refused: 3, refusals: { banned: 2, "no-slot": 1 }, ends: { dropped: 4 } };
+    gateway.ping({ seq: 7, ...counts });
+    const api = await startApi(t, manager);
+    await until(() => manager.gateway(1)?.vitals !== undefined, "a heartbeat has come");
+    const [one] = (await api.get<GatewayList>("/api/gateways")).body.gateways;
+    assert.deepEqual(one?.vitals, { seq: 7, at: 2, sessions: 0, capacity: 10, ...counts });
+  });
+});
+
 describe("GET /api/sessions", () => {
   test("lists each client with where it came from", async (t) => {
     const { api, view, join } = await setUp(t);
@@ -116,11 +131,22 @@ describe("GET /api/sessions", () => {
           port: player.socket.localPort,
           transport: "tcp",
           listener: view.endpoints[0]?.name,
+          user: null,
           joinedAt: new Date(session.joinedAt).toISOString(),
         },
       ],
       next: null,
     });
+  });
+
+  test("tells who a client is, by its ticket", async (t) => {
+    const { manager, link } = await startManager(t);
+    const gateway = await RawGateway.registered(t, link);
+    gateway.send((batch) => toManager.join(batch, sessionOf(0), { ...JOIN, transport: "wss", user: "anna" }));
+    await gateway.sync();
+    const api = await startApi(t, manager);
+    const [session] = (await api.get<SessionPage>("/api/sessions")).body.sessions;
+    assert.deepEqual([session?.user, session?.transport], ["anna", "wss"]);
   });
 
   test("gives pages, in the order in which they joined, that nobody who stays is missing from", async (t) => {
@@ -252,6 +278,16 @@ describe("POST /api/sessions/:gateway/:session/drop", () => {
     await player.expect("bye");
     player.close();
     assert.equal((await left)[1].reason, "dropped");
+  });
+
+  test("keeps the client's address out when it says for how long", async (t) => {
+    const { api, gateway, join, client } = await setUp(t);
+    const { player, path } = await join();
+    assert.equal((await api.post(`${path}/drop`, { banMs: 3_600_000 })).status, 200);
+    await player.untilEnded();
+    const again = await client();
+    await until(() => again.closed || again.ended, "it is turned away");
+    assert.equal(gateway.counters.refusals.banned, 1);
   });
 
   test("needs no body", async (t) => {

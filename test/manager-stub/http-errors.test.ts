@@ -5,7 +5,7 @@ import { toManager } from "../../proto/from-gateway.ts";
 import { startManager } from "../helpers/rig.ts";
 import { next } from "../helpers/wait.ts";
 import { startApi } from "./api.ts";
-import { RawGateway, session } from "./raw-gateway.ts";
+import { JOIN, RawGateway, session } from "./raw-gateway.ts";
 
 const here = session(0);
 const dropped = session(1);
@@ -78,10 +78,16 @@ const badBodies: readonly BadBody[] = [
   { path: DROP, body: { code: 65_536 }, message: "code must be a whole number from 0 to 65535" },
   { path: DROP, body: { code: -1 }, message: "code must be a whole number from 0 to 65535" },
   { path: DROP, body: { code: "1" }, message: "code must be a whole number from 0 to 65535" },
+  { path: DROP, body: { banMs: -1 }, message: "banMs must be a whole number from 0 to 31536000000" },
+  {
+    path: DROP,
+    body: { banMs: 31_536_000_001 },
+    message: "banMs must be a whole number from 0 to 31536000000",
+  },
   {
     path: DROP,
     body: { text: "a" },
-    message: "the body has an unknown key 'text'; it may have discard, reason, code",
+    message: "the body has an unknown key 'text'; it may have discard, reason, code, banMs",
   },
   { path: SHUTDOWN, body: { drainMs: 1.5 }, message: "drainMs must be a whole number from 0 to 86400000" },
   {
@@ -214,6 +220,22 @@ describe("a request that is wrong", () => {
       const body = path.endsWith("/send") ? { text: "a" } : undefined;
       const answer = await api.call(method, path, { body });
       assert.deepEqual([answer.status, answer.body], [status, { code, message }], `${method} ${path}`);
+    }
+    await untouched();
+  });
+
+  test("in how much it wants to say at once is answered with how much it may", async (t) => {
+    const { gateway, api, untouched } = await setUp(t);
+    const web = { transport: "ws", host: "127.0.0.1", port: 7301, name: "web", framing: "websocket" };
+    gateway.send((batch) => {
+      toManager.listening(batch, [web]);
+      toManager.join(batch, session(2), { ...JOIN, framing: web.framing });
+    });
+    await gateway.sync();
+    for (const path of [`/api/sessions/1/${session(2)}/send`, BROADCAST]) {
+      const { status, body } = await api.post(path, { text: "x".repeat(65_537) });
+      assert.deepEqual([status, body.code], [413, "too-big"]);
+      assert.match(body.message, /^a message of 65537 bytes is over the 6553[26] that gateway 'edge' takes/);
     }
     await untouched();
   });

@@ -131,6 +131,7 @@ export class RawGateway {
     this.send((batch) => toManager.listening(batch, ENDPOINTS));
   }
 
+  /** Tells of clients that have joined, and that nothing more is known of. */
   join(...sessions: readonly number[]): void {
     this.send((batch) => {
       for (const one of sessions) toManager.join(batch, one, JOIN);
@@ -198,6 +199,8 @@ function describe(type: number, data: Buffer): Told {
       const id = data.readUInt32LE();
       return data.length === SESSION_BYTES ? [name, id] : [name, id, body.drop(map(SESSION_BYTES), name)];
     }
+    case FromManager.Admit:
+      return [name, data.readUInt32LE()];
     case FromManager.Shutdown:
       return data.length === 0 ? [name] : [name, body.shutdown(map(0), name)];
     case FromManager.Registered:

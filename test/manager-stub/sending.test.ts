@@ -141,6 +141,23 @@ describe("a drop", () => {
     ]);
   });
 
+  test("carries how long the client's address is to stay away", async (t) => {
+    const { manager, gateway } = await startJoined(t, {}, first, second, third);
+    const yearMs = 31_536_000_000;
+    manager.drop(at(manager, first), { banMs: 0 });
+    manager.drop(at(manager, second), { banMs: yearMs, reason: "cheating" });
+    manager.drop(at(manager, third), { banMs: 1000, discard: true });
+    for (const banMs of [-1, yearMs + 1, 0.5, Number.NaN]) {
+      const wrong = { name: "RangeError", message: /^banMs must be a whole number from 0 to 31536000000, / };
+      assert.throws(() => manager.drop(at(manager, first), { banMs, discard: true }), wrong);
+    }
+    assert.deepEqual(await gateway.sync(), [
+      ["Drop", first, { banMs: 0 }],
+      ["Drop", second, { reason: "cheating", banMs: yearMs }],
+      ["DropDiscard", third, { banMs: 1000 }],
+    ]);
+  });
+
   test("happens once, and may still become a discarding one", async (t) => {
     const { manager, gateway } = await startJoined(t, {}, first);
     const one = at(manager, first);

@@ -15,8 +15,30 @@ describe("a client that joins", () => {
     const joined = next<[Session]>(manager, "join");
     gateway.join(first);
     const { at: joinedAt, ...rest } = JOIN;
-    const expected = { gateway: 1, id: first, serial: 1, ...rest, joinedAt, dropped: false };
-    assert.deepEqual((await joined)[0], expected);
+    const own = { gateway: 1, id: first, serial: 1, framing: "none", admitted: true, dropped: false };
+    assert.deepEqual((await joined)[0], { ...own, ...rest, joinedAt });
+  });
+
+  test("is told with all that its handshake has shown", async (t) => {
+    const { manager, gateway } = await startJoined(t);
+    const shown = {
+      framing: "websocket",
+      proxy: "10.0.0.1",
+      sni: "play.example.org",
+      alpn: "http/1.1",
+      certificate: { name: "anna", fingerprint: "ab".repeat(32) },
+      path: "/play",
+      query: "room=7",
+      subprotocol: "game.v2",
+      headers: { "user-agent": "game/1.2" },
+      user: "anna",
+      context: "shard-3",
+    };
+    gateway.send((batch) => toManager.join(batch, first, { ...JOIN, ...shown }));
+    await gateway.sync();
+    const { at: joinedAt, ...rest } = JOIN;
+    const own = { gateway: 1, id: first, serial: 1, joinedAt, admitted: true, dropped: false };
+    assert.deepEqual(at(manager, first), { ...own, ...rest, ...shown });
   });
 
   test("is the same object wherever it is spoken of", async (t) => {

@@ -102,6 +102,19 @@ function list(item: KeySpec, maxLength: number): KeySpec {
   };
 }
 
+/** A map of at most `maxSize` keys, whatever they are called. */
+function record(item: KeySpec, maxSize: number): KeySpec {
+  const [one = null] = item.fits;
+  const sized = (size: number) => Object.fromEntries(Array.from({ length: size }, (_, i) => [`k${i}`, one]));
+  const inItem = item.misfits.map((misfit) => ({ a: one, b: misfit }));
+  return {
+    optional: false,
+    fits: [{ a: one }, {}, sized(maxSize), { "": one, toString: one, ["é".repeat(300)]: one }],
+    misfits: [null, 7, true, "map", bin16, [], [{ a: one }], sized(maxSize + 1), ...inItem],
+    any: fc.dictionary(fc.string({ maxLength: 20 }), item.any, { maxKeys: 5, noNullPrototype: true }),
+  };
+}
+
 function optional(key: KeySpec): KeySpec {
   return { ...key, optional: true };
 }
@@ -127,7 +140,13 @@ export function spoiled(keys: BodySpec["keys"]): { readonly [key: string]: Packa
   });
 }
 
-const endpoint = map({ transport: text(128), host: text(255), port: integer(0, 65535), name: text(128) });
+const endpoint = map({
+  transport: text(128),
+  host: text(255),
+  port: integer(0, 65535),
+  name: text(128),
+  framing: optional(text(128)),
+});
 const u32 = integer(0, 4_294_967_295);
 const maxFrame = integer(65_536, 268_435_456);
 
@@ -141,6 +160,17 @@ export const gatewayBodies = {
       transport: text(128),
       listener: text(128),
       at: number,
+      framing: optional(text(128)),
+      proxy: optional(text(255)),
+      sni: optional(text(255)),
+      alpn: optional(text(255)),
+      certificate: optional(map({ name: text(255), fingerprint: text(64) })),
+      path: optional(text(2048)),
+      query: optional(text(4096)),
+      subprotocol: optional(text(255)),
+      headers: optional(record(text(512), 32)),
+      user: optional(text(128)),
+      context: optional(text(128)),
     },
   },
   CLDisconnected: {
@@ -159,6 +189,8 @@ export const gatewayBodies = {
         "rate-limited",
         "bad-frame",
         "too-big",
+        "denied",
+        "not-admitted",
         "handoff",
       ),
       by: oneOf("client", "gateway", "manager"),
@@ -180,6 +212,8 @@ export const gatewayBodies = {
       slots: optional(map({ freed: count, starting: count, inUse: count, stopping: count })),
       joins: optional(count),
       refused: optional(count),
+      refusals: optional(record(count, 64)),
+      ends: optional(record(count, 64)),
       inBytes: optional(count),
       outBytes: optional(count),
       inMsgs: optional(count),
@@ -207,7 +241,11 @@ export const gatewayBodies = {
   Draining: { read: bodies.draining, keys: { reason: text(1024), drainMs: number } },
 } as const satisfies Record<string, BodySpec>;
 
-const dropKeys = { reason: optional(text(1024)), code: optional(integer(0, 65535)) };
+const dropKeys = {
+  reason: optional(text(1024)),
+  code: optional(integer(0, 65535)),
+  banMs: optional(integer(0, 31_536_000_000)),
+};
 
 /** The maps that a manager sends, by the frame's name. */
 export const managerBodies = {

@@ -41,7 +41,7 @@ for (const [sender, bounds, types] of directions) {
     });
 
     test("a type that is not in the table is refused, whatever its length", () => {
-      for (const type of [5, 15, 21, 32, 39, 255, 256, 0x10000, 0xffffffff]) {
+      for (const type of [5, 15, 21, 32, 38, 40, 255, 256, 0x10000, 0xffffffff]) {
         assert.equal(bounds.has(type), false);
         for (const length of [0, 8, 0xffffffff])
           assert.throws(
@@ -78,6 +78,10 @@ describe("the least and the most of a body", () => {
       min: 0,
       max: 64 * KIB,
     });
+  });
+
+  test("an Admit is its session", () => {
+    assert.deepEqual(fromManagerBounds.get(FromManager.Admit), { name: "Admit", min: 4, max: 4 });
   });
 
   test("a payload may be empty, and is bounded by maxFrame alone", () => {

@@ -18,7 +18,8 @@ type Said =
   | { readonly what: "shutdown"; readonly body: body.Shutdown }
   | { readonly what: "registered"; readonly body: body.Registered }
   | { readonly what: "rejected"; readonly body: body.Rejected }
-  | { readonly what: "pong"; readonly body: body.Pong };
+  | { readonly what: "pong"; readonly body: body.Pong }
+  | { readonly what: "admit"; readonly session: number };
 
 function say(batch: FrameBatch, said: Said): void {
   if (said.what === "message") toGateway.message(batch, said.session, said.payload);
@@ -28,7 +29,15 @@ function say(batch: FrameBatch, said: Said): void {
   else if (said.what === "shutdown") toGateway.shutdown(batch, said.body);
   else if (said.what === "registered") toGateway.registered(batch, said.body);
   else if (said.what === "rejected") toGateway.rejected(batch, said.body);
+  else if (said.what === "admit") toGateway.admit(batch, said.session);
   else toGateway.pong(batch, said.body);
+}
+
+/** An `Admit` as it is written. */
+function admitted(session: number): Buffer[] {
+  const batch = new FrameBatch();
+  toGateway.admit(batch, session);
+  return batch.take();
 }
 
 /** A handler that keeps what it hears. */
@@ -46,6 +55,7 @@ function listener(heard: Said[]): FromManagerHandler {
     registered: (body) => heard.push({ what: "registered", body }),
     rejected: (body) => heard.push({ what: "rejected", body }),
     pong: (body) => heard.push({ what: "pong", body }),
+    admit: (session) => heard.push({ what: "admit", session }),
   };
 }
 
@@ -80,6 +90,7 @@ const anything = fc.oneof(
   record({ what: fc.constant("registered"), body: bodyOf("Registered") }),
   record({ what: fc.constant("rejected"), body: bodyOf("Rejected") }),
   record({ what: fc.constant("pong"), body: bodyOf("Pong") }),
+  record({ what: fc.constant("admit"), session }),
 ) as fc.Arbitrary<Said>;
 
 describe("what a manager says", () => {
@@ -96,7 +107,7 @@ describe("what a manager says", () => {
   test("a map with nothing in it is left out", () => {
     const batch = new FrameBatch();
     toGateway.drop(batch, 7);
-    toGateway.drop(batch, 7, { reason: undefined, code: undefined });
+    toGateway.drop(batch, 7, { reason: undefined, code: undefined, banMs: undefined });
     toGateway.dropDiscard(batch, 7, {});
     toGateway.shutdown(batch);
     toGateway.shutdown(batch, { reason: undefined, drainMs: undefined });
@@ -113,11 +124,13 @@ describe("what a manager says", () => {
   test("a value that is 0 or empty is not nothing", () => {
     const batch = new FrameBatch();
     toGateway.drop(batch, 7, { code: 0 });
+    toGateway.dropDiscard(batch, 7, { banMs: 0 });
     toGateway.shutdown(batch, { reason: "", drainMs: 0 });
     assert.deepEqual(
       Buffer.concat(batch.take()),
       Buffer.concat([
         sessionFrame(FromManager.Drop, 7, pack({ code: 0 })),
+        sessionFrame(FromManager.DropDiscard, 7, pack({ banMs: 0 })),
         frame(FromManager.Shutdown, pack({ reason: "", drainMs: 0 })),
       ]),
     );
@@ -133,6 +146,7 @@ describe("what a gateway hears", () => {
       sessionFrame(FromManager.DropDiscard, 0xffffffff, pack({ code: 1 })),
       frame(FromManager.Shutdown, pack({ drainMs: 0 })),
       frame(FromManager.Shutdown),
+      sessionFrame(FromManager.Admit, 0xffffffff),
     );
     assert.deepEqual(heard, [
       { what: "message", session: 0xffffffff, payload: hex("00") },
@@ -141,6 +155,7 @@ describe("what a gateway hears", () => {
       { what: "dropDiscard", session: 0xffffffff, body: { code: 1 } },
       { what: "shutdown", body: { drainMs: 0 } },
       { what: "shutdown", body: {} },
+      { what: "admit", session: 0xffffffff },
     ]);
   });
 
@@ -160,6 +175,12 @@ describe("what a gateway hears", () => {
 
   test("a Challenge, which this version does not know, is refused", () => {
     assert.throws(() => hear(frame(FromManager.Challenge, hex("80"))), refusal("unexpected-frame", /18/));
+  });
+
+  test("an Admit is a session and nothing more", () => {
+    assert.deepEqual(Buffer.concat(admitted(0x00300007)), hex("27000000 04000000 07003000"));
+    for (const data of ["", "070030", "0700300080"])
+      assert.throws(() => hear(frame(FromManager.Admit, hex(data))), refusal("bad-length", /^Admit of /));
   });
 
   test("a body that is no map is refused", () => {

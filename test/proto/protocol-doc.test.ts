@@ -2,6 +2,9 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { framingNames } from "../../gateway/framing/framing.ts";
+import { refusals } from "../../gateway/guard/refusal.ts";
+import { closeCodes, closePayload } from "../../gateway/transports/ws-close.ts";
 import { endedBy, endReasons } from "../../proto/bodies.ts";
 import {
   type BodyBounds,
@@ -78,6 +81,7 @@ function managerEcho(understood: Understood): FromManagerHandler {
     registered: (registered) => toGateway.registered(batch, keep(registered)),
     rejected: (rejected) => toGateway.rejected(batch, keep(rejected)),
     pong: (pong) => toGateway.pong(batch, keep(pong)),
+    admit: (session) => toGateway.admit(batch, session),
   };
 }
 
@@ -135,6 +139,7 @@ describe("the tables of frame types", () => {
   const bodies: Readonly<Record<string, Omit<BodyBounds, "name">>> = {
     "`session`, map": { min: 5, max: 4 + MAX_MAP_BYTES },
     "`session`, map or nothing": { min: 4, max: 4 + MAX_MAP_BYTES },
+    "`session`": { min: 4, max: 4 },
     "`session`, payload bytes": { min: 4, max: Number.POSITIVE_INFINITY },
     map: { min: 1, max: MAX_MAP_BYTES },
     "map or nothing": { min: 0, max: MAX_MAP_BYTES },
@@ -162,7 +167,7 @@ describe("the tables of frame types", () => {
     const [, from, to] = /^\| (\d+) to (\d+) \| \| reserved/m.exec(protocolText) ?? [];
     for (let type = Number(from); type <= Number(to); type++)
       assert.deepEqual([fromGatewayBounds.has(type), fromManagerBounds.has(type)], [false, false]);
-    assert.deepEqual([from, to], ["32", "39"]);
+    assert.deepEqual([from, to], ["32", "38"]);
   });
 });
 
@@ -209,7 +214,10 @@ describe("the tables of keys", () => {
     const [, length] = /^text\((\d+)\)/.exec(type) ?? [];
     const [, min, max] = /^integer ([\d,]+)\.\.(2\^\d+(?: - 1)?|[\d,]+)/.exec(type) ?? [];
     const [, bytes] = /^bin of (\d+)/.exec(type) ?? [];
+    const [, keys] = /^map of at most (\d+) keys to /.exec(type) ?? [];
     const has = (values: readonly unknown[], value: unknown) => values.includes(value);
+    const hasKeys = (values: readonly unknown[], count: number) =>
+      values.some((value) => value?.constructor === Object && Object.keys(value).length === count);
     if (length !== undefined) {
       assert.ok(has(fits, "x".repeat(Number(length))) && has(misfits, "x".repeat(Number(length) + 1)), path);
     } else if (min !== undefined && max !== undefined) {
@@ -221,6 +229,14 @@ describe("the tables of keys", () => {
       assert.ok(has(fits, 0) && has(fits, 0.25) && has(misfits, -1), path);
     } else if (type.startsWith("boolean")) {
       assert.ok(has(fits, true) && has(fits, false) && has(misfits, 0), path);
+    } else if (keys !== undefined) {
+      assert.ok(hasKeys(fits, Number(keys)) && hasKeys(misfits, Number(keys) + 1), path);
+      const [, most] = / keys to text\((\d+)\)/.exec(type) ?? [];
+      const value = most === undefined ? 2 ** 53 : "x".repeat(Number(most) + 1);
+      assert.ok(
+        misfits.some((misfit) => misfit?.constructor === Object && Object.values(misfit).includes(value)),
+        path,
+      );
     } else if (bytes !== undefined) {
       assert.ok(
         fits.every((fit) => fit instanceof Uint8Array && fit.length === Number(bytes)),
@@ -252,6 +268,32 @@ describe("the other tables and figures", () => {
       codeWords(reason),
     );
     assert.deepEqual(listed.sort(), [...endReasons].sort());
+  });
+
+  test("the close codes are the code's, for each reason", () => {
+    const rows = table(section("Close codes"), "code") ?? [];
+    const listed = rows.flatMap(([code, reasons = ""]) =>
+      codeWords(reasons).map((reason) => [reason, Number(code)]),
+    );
+    const refused = refusals.map((refusal) => [refusal, closePayload({ reason: refusal }).readUInt16BE()]);
+    const passing = refused.filter(([, code]) => code === closePayload({ reason: "no-slot" }).readUInt16BE());
+    const expected = { ...closeCodes, ...Object.fromEntries(passing) };
+    assert.deepEqual(Object.fromEntries(listed), expected);
+    assert.equal(listed.length, Object.keys(expected).length, "each stands there once");
+  });
+
+  test("the framings are the code's, and WebSocket's", () => {
+    const listed = (table(section("Framing"), "framing") ?? []).flatMap(([framing = ""]) =>
+      codeWords(framing),
+    );
+    assert.deepEqual(listed.sort(), [...framingNames, "websocket"].sort());
+  });
+
+  test("the refusals are the code's", () => {
+    const listed = (table(section("Refusals"), "refusal") ?? []).flatMap(([refusal = ""]) =>
+      codeWords(refusal),
+    );
+    assert.deepEqual(listed.sort(), [...refusals].sort());
   });
 
   test("those who may end a session are the code's", () => {

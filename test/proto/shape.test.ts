@@ -10,6 +10,7 @@ import {
   oneOf,
   optional,
   quantity,
+  record,
   shape,
   text,
 } from "../../proto/shape.ts";
@@ -111,6 +112,29 @@ describe("the kinds of fields", () => {
 
   test("a list that is too long is refused before its values are looked at", () => {
     refuses(list(integer(0, 9), 3), /it is an array of 4$/, ["a", "b", "c", "d"]);
+  });
+
+  test("a record has at most so many keys, whatever they are called, and each value fits", () => {
+    const field = record(integer(0, 9), 3);
+    const read = (entries: Record<string, unknown>) => field(new Map(Object.entries(entries)), "X");
+    for (const entries of [{}, { a: 1 }, { a: 1, "": 2, "b c": 3 }]) assert.deepEqual(read(entries), entries);
+    refuses(field, /^X must be a map of at most 3 keys; it is a map$/, new Map(Object.entries("abcd")));
+    assert.throws(() => read({ a: 1, b: 10 }), refusal("bad-body", /^X\.b must be a whole .*; it is 10$/));
+    assert.throws(() => read({ a: null }), refusal("bad-body", /^X\.a must be a whole .*; it is nil$/));
+    refusesOthersThan("a map", record(text(9), 3), "a map of at most 3 keys");
+    refuses(field, /^X must be a map/, { a: 1 });
+  });
+
+  test("a record's keys are its own, also those that objects have by themselves", () => {
+    const entries = new Map(["__proto__", "constructor", "toString"].map((key) => [key, 7]));
+    const read = record(count, 3)(entries, "X");
+    assert.deepEqual(Object.entries(read), [...entries]);
+    assert.equal(Object.getPrototypeOf(read), Object.prototype);
+    assert.equal(record(count, 3)(new Map(), "X").constructor, Object);
+  });
+
+  test("a record that is too large is refused before its values are looked at", () => {
+    refuses(record(integer(0, 9), 1), /a map of at most 1 keys; it is a map$/, new Map(Object.entries("ab")));
   });
 });
 

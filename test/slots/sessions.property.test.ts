@@ -6,18 +6,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { newCounters } from "../../gateway/metrics/counters.ts";
+import { Counters } from "../../gateway/metrics/counters.ts";
 import { type SessionRouter, Sessions } from "../../gateway/slots/sessions.ts";
 import type { Slot } from "../../gateway/slots/slot.ts";
 import { stateOf } from "../../gateway/slots/states.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
 import { FakeConnection } from "../helpers/fake-connection.ts";
+import { GAME, LIMITS, OpenGate } from "../helpers/sessions.ts";
 
 const RUNS = 1000;
 const STEPS_PER_RUN = 250;
 const LEAST_STEPS = 250_000;
 
-const LIMITS = { clientBufferBytes: 64, halfCloseMs: 500, flushTimeoutMs: 400, ackTimeoutMs: 900 };
+const SMALL = { ...LIMITS, clientBufferBytes: 64 };
 
 /** What a link has heard of one session. */
 interface Told {
@@ -28,10 +29,12 @@ interface Told {
 /** The world around the sessions, and what must hold in it. */
 class World implements SessionRouter {
   readonly clock = new FakeClock();
-  readonly counters = newCounters();
+  readonly counters = new Counters();
+  readonly gate = new OpenGate();
   readonly sessions = new Sessions({
     router: this,
-    limits: LIMITS,
+    gate: this.gate,
+    limits: SMALL,
     counters: this.counters,
     clock: this.clock,
   });
@@ -48,7 +51,7 @@ class World implements SessionRouter {
   constructor(capacity: number) {
     this.capacity = capacity;
     this.sessions.table.resize(capacity);
-    this.sessions.accepting = true;
+    this.sessions.closedFor = undefined;
   }
 
   joined(slot: Slot): void {
@@ -78,13 +81,14 @@ class World implements SessionRouter {
     if (slot.phase === "unacknowledged") this.owed.push(slot.session);
   }
 
-  connect(): void {
+  connect(handshaking: boolean): void {
     const connection = new FakeConnection(++this.#ports);
+    connection.handshaking = handshaking;
     this.connections.push(connection);
     const roomBefore = this.sessions.table.usedCount < this.capacity;
     const before = this.counters.joins;
-    this.sessions.accept(connection, { transport: "tcp", name: "test" });
-    assert.equal(this.counters.joins - before, roomBefore ? 1 : 0);
+    this.sessions.accept(connection, GAME);
+    assert.equal(this.counters.joins - before, roomBefore && !handshaking ? 1 : 0);
   }
 
   /** Everything that was ended from this side is gone now, and everything that finished both ways. */
@@ -93,11 +97,11 @@ class World implements SessionRouter {
   }
 
   loseLink(): void {
-    this.sessions.accepting = false;
+    this.sessions.closedFor = "no-manager";
     this.sessions.detachAll("manager-lost");
     this.known.clear();
     this.owed.length = 0;
-    this.sessions.accepting = true;
+    this.sessions.closedFor = undefined;
   }
 
   check(): void {
@@ -138,6 +142,7 @@ class World implements SessionRouter {
     assert.equal(this.sessions.table.usedCount, 0, "capacity leaked");
     assert.equal(this.known.size, 0, "a join was not followed by its disconnect");
     assert.equal(this.sessions.connectedCount, 0);
+    assert.equal(this.gate.inside, 0, "somebody was let in and never let out");
     this.sessions.stop();
   }
 }
@@ -155,7 +160,14 @@ function sendTo(world: World, session: number): void {
 }
 
 const steps: Record<string, Step> = {
-  connect: (world) => world.connect(),
+  connect: (world) => world.connect(false),
+  arrive: (world) => world.connect(true),
+  shakeHands: (world, pick) => one(world.connections, pick)?.shakesHands(),
+  askManager(world, pick) {
+    world.sessions.admission = pick % 2 === 0;
+  },
+  admit: (world, pick) => world.sessions.admit(one([...world.known.keys()], pick) ?? 7),
+  admitStale: (world, pick) => world.sessions.admit(one(world.ids, pick) ?? 7),
   data(world, pick) {
     const connection = one(world.connections, pick);
     connection?.says(`from ${connection.port}`);

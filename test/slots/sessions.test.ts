@@ -1,19 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { newCounters } from "../../gateway/metrics/counters.ts";
+import { Counters } from "../../gateway/metrics/counters.ts";
 import { Sessions } from "../../gateway/slots/sessions.ts";
 import type { Slot } from "../../gateway/slots/slot.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
 import { FakeConnection } from "../helpers/fake-connection.ts";
-
-const LIMITS = { clientBufferBytes: 100, halfCloseMs: 500, flushTimeoutMs: 400, ackTimeoutMs: 900 };
-const FROM = { transport: "tcp", name: "game" };
+import { GAME, LIMITS, OpenGate } from "../helpers/sessions.ts";
 
 /** Sessions with a clock of their own, and what their router was told. */
 function setUp({ capacity = 2 } = {}) {
   const told: string[] = [];
   const clock = new FakeClock();
-  const counters = newCounters();
+  const counters = new Counters();
   const describeEnd = ({ cause, session }: Slot) => `end ${session} ${cause?.by} ${cause?.reason}`;
   const router = {
     joined: (slot: Slot) => told.push(`join ${slot.session}`),
@@ -21,12 +19,12 @@ function setUp({ capacity = 2 } = {}) {
       told.push(`message ${slot.session} ${bytes.toString("utf8", start, end)}`),
     disconnected: (slot: Slot) => told.push(describeEnd(slot)),
   };
-  const sessions = new Sessions({ router, limits: LIMITS, counters, clock });
+  const sessions = new Sessions({ router, gate: new OpenGate(), limits: LIMITS, counters, clock });
   sessions.table.resize(capacity);
-  sessions.accepting = true;
+  sessions.closedFor = undefined;
   const join = () => {
     const client = new FakeConnection();
-    sessions.accept(client, FROM);
+    sessions.accept(client, GAME);
     const slot = sessions.table.slots.find((one) => one.connection === client);
     return { client, id: slot?.session ?? 0, slot };
   };
@@ -217,7 +215,7 @@ describe("what goes to a client", () => {
     assert.equal(delivered(quick.client).length, 110);
     slow.client.goes();
     assert.equal(told.at(-1), `end ${slow.id} gateway slow-consumer`);
-    assert.equal(counters.slowConsumers, 1);
+    assert.equal(counters.ends["slow-consumer"], 1);
     assert.equal(counters.unsentBytes, 110);
     assert.equal(sessions.slotCounts().stopping, 1, "its end awaits the acknowledgement");
   });
@@ -247,7 +245,7 @@ describe("a client that finds no place", () => {
 
   test("is refused while there is no manager", () => {
     const { sessions, counters, join } = setUp();
-    sessions.accepting = false;
+    sessions.closedFor = "no-manager";
     join();
     assert.equal(counters.refused, 1);
     assert.equal(sessions.table.usedCount, 0);

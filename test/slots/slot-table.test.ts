@@ -4,7 +4,17 @@ import { SlotTable } from "../../gateway/slots/slot-table.ts";
 import { generationOf, MAX_GENERATION, slotOf } from "../../proto/session-id.ts";
 
 function table(capacity: number): SlotTable {
-  const slots = new SlotTable({ received() {}, finished() {}, closed() {} });
+  const slots = new SlotTable({
+    identified: () => undefined,
+    presented: () => undefined,
+    failed() {},
+    established() {},
+    received() {},
+    control() {},
+    faulted() {},
+    finished() {},
+    closed() {},
+  });
   slots.resize(capacity);
   return slots;
 }

@@ -42,15 +42,23 @@ describe("the slot's state table", () => {
     }
   });
 
-  test("announces a session exactly when it comes into use", () => {
+  test("announces a session exactly when its checks are passed", () => {
     for (const { from, event, to, effects } of moves) {
-      assert.equal(effects.includes("announce"), to === "inUse" && from !== "inUse", `${from} on ${event}`);
+      const passed = from === "starting" && (to === "inUse" || to === "asking");
+      assert.equal(effects.includes("announce"), passed, `${from} on ${event}`);
+    }
+  });
+
+  test("lets a session in exactly when it comes into use", () => {
+    for (const { from, event, to, effects } of moves) {
+      assert.equal(effects.includes("enter"), to === "inUse" && from !== "inUse", `${from} on ${event}`);
     }
   });
 
   test("tells the end of a session only when its connection is gone, and only of one that was announced", () => {
     const telling = moves.filter(({ effects }) => effects.includes("tell"));
     assert.deepEqual(telling.map(({ from, event }) => `${from} ${event}`).sort(), [
+      "asking gone",
       "cutting gone",
       "ending gone",
       "flushing gone",

@@ -1,0 +1,108 @@
+/**
+ * What goes to clients. Everything that is sent in one turn is held, encoded as each client's connection wants it, and
+ * leaves joined, in one write for each client.
+ */
+
+import type { Encoder } from "../framing/encoder.ts";
+import type { Counters } from "../metrics/counters.ts";
+import type { Slot } from "./slot.ts";
+
+export interface OutboxOptions {
+  /** More than this queued for a client is too much. */
+  readonly clientBufferBytes: number;
+  readonly counters: Counters;
+  /** A client has too much queued. */
+  readonly overflowed: (slot: Slot) => void;
+  /** A message is longer than this client's framing can say. */
+  readonly oversized: (slot: Slot) => void;
+}
+
+export class Outbox {
+  readonly #options: OutboxOptions;
+  /** Sessions with something held that is not yet written. */
+  #dirty: Slot[] = [];
+  /** No write since the last flush still needs the memory that it was given. */
+  #released = true;
+
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+  }
+
+  /** Holds a message for one client; `payload` must stay as it is until the next flush. */
+  hold(slot: Slot, payload: Buffer): void {
+    const encoder = slot.connection?.encoder;
+    if (encoder === undefined) this.#hold(slot, payload);
+    else if (payload.length > encoder.maxPayloadBytes) this.#options.oversized(slot);
+    else this.#hold(slot, encoder.encode(payload));
+  }
+
+  /** Holds a message for many. It is encoded once for all whose connections write it in the same way. */
+  holdAll(slots: readonly Slot[], payload: Buffer): void {
+    const encoded = new Map<Encoder, Buffer>();
+    // From the end: a client that can't be written to leaves the list.
+    for (let i = slots.length - 1; i >= 0; i--) {
+      const slot = slots[i];
+      if (slot === undefined) continue;
+      const encoder = slot.connection?.encoder;
+      if (encoder === undefined) this.#hold(slot, payload);
+      else if (payload.length > encoder.maxPayloadBytes) this.#options.oversized(slot);
+      else this.#hold(slot, encodedOnce(encoded, encoder, payload));
+    }
+  }
+
+  /**
+   * Writes everything that was held since the last flush.
+   *
+   * @returns whether the memory that was given may be used again
+   */
+  flush(): boolean {
+    const dirty = this.#dirty;
+    this.#dirty = [];
+    for (const slot of dirty) {
+      if (slot.phase === "inUse" || slot.phase === "asking") this.write(slot);
+    }
+    const released = this.#released;
+    this.#released = true;
+    return released;
+  }
+
+  /** Writes what is held for one client. */
+  write(slot: Slot): void {
+    const { connection, held, moreHeld } = slot;
+    if (connection === undefined || held === undefined) return;
+    slot.held = undefined;
+    slot.moreHeld = undefined;
+    if (!connection.write(moreHeld === undefined ? held : Buffer.concat(moreHeld))) this.#released = false;
+    if (connection.queuedBytes > this.#options.clientBufferBytes) this.#options.overflowed(slot);
+  }
+
+  #hold(slot: Slot, bytes: Buffer): void {
+    const { counters } = this.#options;
+    slot.acceptedBytes += bytes.length;
+    slot.outMsgs++;
+    counters.outBytes += bytes.length;
+    counters.outMsgs++;
+    if (slot.held === undefined) {
+      slot.held = bytes;
+      this.#dirty.push(slot);
+    } else if (slot.moreHeld === undefined) {
+      slot.moreHeld = [slot.held, bytes];
+    } else {
+      slot.moreHeld.push(bytes);
+    }
+  }
+}
+
+function encodedOnce(encoded: Map<Encoder, Buffer>, encoder: Encoder, payload: Buffer): Buffer {
+  const known = encoded.get(encoder);
+  if (known !== undefined) return known;
+  const bytes = encoder.encode(payload);
+  encoded.set(encoder, bytes);
+  return bytes;
+}
+
+/** Bytes held for a client and not written. */
+export function heldBytes(slot: Slot): number {
+  if (slot.moreHeld === undefined) return slot.held?.length ?? 0;
+  return slot.moreHeld.reduce((sum, bytes) => sum + bytes.length, 0);
+}
