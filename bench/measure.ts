@@ -5,7 +5,15 @@
 
 import type { Bench } from "./bench.ts";
 import { type LoadOptions, type LoadResult, runLoad } from "./load.ts";
-import { type Counts, type Peer, type Setup, type Target, Unavailable, until } from "./peers/peer.ts";
+import {
+  type Counts,
+  gatewayCore,
+  type Peer,
+  type Setup,
+  type Target,
+  Unavailable,
+  until,
+} from "./peers/peer.ts";
 
 /** The same work for several peers. */
 export interface Case {
@@ -196,19 +204,20 @@ class Runner {
 
   #figures({ gatewayPids, backEndPids }: Target, result: LoadResult): Figures {
     const { seconds, completed, latencyUs } = result;
-    const { load, gateway } = this.#bench.cores;
+    const { load } = this.#bench.cores;
     const of = (pids: readonly number[]) => result.processes.filter(({ pid }) => pids.includes(pid));
     const gatewayCost = of(gatewayPids);
     const cpuNs = sum(gatewayCost.map((cost) => cost.cpuNs));
     const rssBytes = sum(gatewayCost.map((cost) => cost.rss));
     const share = (ns: number) => ns / 1e9 / seconds;
-    const gatewayShare = share(cpuNs);
+    const gatewayCores = new Set(gatewayPids.map((_, i) => gatewayCore(this.#bench, i)));
+    const gatewayShare = share(cpuNs) / gatewayCores.size;
     const loadShare = share(result.ownCpuNs);
     const backEndShare = share(sum(of(backEndPids).map((cost) => cost.cpuNs)));
     const taken = (core: number) => (result.cores[core]?.busy ?? 0) + (result.cores[core]?.stolen ?? 0);
     const others = [
       taken(load) - loadShare - backEndShare,
-      sum(gateway.map((core) => taken(core))) - gatewayShare,
+      sum([...gatewayCores].map(taken)) / gatewayCores.size - gatewayShare,
     ];
     return {
       clients: this.#load.clients,

@@ -23,7 +23,7 @@ export const USAGE = `npm run bench -- [options]
   --only a,b       measure these scenarios only
   --rounds N       how often each figure is taken (3; quick: 1)
   --seconds N      how long each takes (2; quick: 0.5)
-  --warm-up N      seconds before it (1; quick: 0.4)
+  --warm-up N      seconds before it (0.8; quick: 0.4)
   --quick          fewer sizes and short rounds: a first impression
   --json FILE      where the figures are kept (run/bench.json)
   --against DIR    measure the gateway of another checkout beside this one's
@@ -62,7 +62,7 @@ export function readOptions(args: readonly string[]): { wanted: Wanted; options:
       only: values.only?.split(","),
       rounds,
       seconds: positive("seconds", values.seconds, quick ? 0.5 : 2),
-      warmUpSeconds: positive("warm-up", values["warm-up"], quick ? 0.4 : 1),
+      warmUpSeconds: positive("warm-up", values["warm-up"], quick ? 0.4 : 0.8),
       quick,
       json: values.json,
       against: values.against,
