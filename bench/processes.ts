@@ -141,7 +141,13 @@ export class Processes {
 
   /** Ends what is left, for the last moment of this process. */
   killAll(): void {
-    for (const pid of this.#children.keys()) process.kill(pid, "SIGKILL");
+    for (const pid of this.#children.keys()) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // It has ended already.
+      }
+    }
     for (const program of this.#programs) program.kill("SIGKILL");
   }
 }

@@ -39,8 +39,12 @@ function prepare(options: Options): Bench {
     processes.killAll();
     rmSync(directory, { recursive: true, force: true });
   });
+  let stopping = false;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.once(signal, async () => {
+    process.on(signal, async () => {
+      // A terminal and npm both pass on one Ctrl-C.
+      if (stopping) return;
+      stopping = true;
       await processes.stopAll();
       process.exit(128 + constants.signals[signal]);
     });
@@ -109,7 +113,13 @@ async function main(): Promise<number> {
   if (read.wanted === "help") process.stdout.write(USAGE);
   if (read.wanted === "list")
     for (const { name, title } of scenarios) console.log(`${name.padEnd(10)}  ${title}`);
-  return read.wanted === "measure" ? measure(read.options) : 0;
+  if (read.wanted !== "measure") return 0;
+  try {
+    return await measure(read.options);
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    return 1;
+  }
 }
 
 process.exitCode = await main();
