@@ -36,7 +36,8 @@ const REASON_LENGTH = 1024;
 const NONCE_BYTES = 16;
 const EPOCH_BYTES = 16;
 const MAX_ENDPOINTS = 256;
-/** The longest parts of a WebSocket's request that a gateway takes, characters. */
+/** The longest that a gateway tells of a handshake, characters. */
+export const MAX_DETAIL_LENGTH = 255;
 export const MAX_PATH_LENGTH = 2048;
 export const MAX_QUERY_LENGTH = 4096;
 const MAX_HEADERS = 32;
@@ -55,7 +56,7 @@ const endpoint = shape({ transport: name, host: text(255), port, name, framing: 
 export type Endpoint = ReturnType<typeof endpoint>;
 
 /** A client's TLS certificate: its common name, and the SHA-256 of all of it, hexadecimal. */
-const certificate = shape({ name: text(255), fingerprint: text(64) });
+const certificate = shape({ name: text(MAX_DETAIL_LENGTH), fingerprint: text(64) });
 
 export const join = shape({
   addr: text(255),
@@ -65,12 +66,12 @@ export const join = shape({
   at: quantity,
   framing: optional(name),
   proxy: optional(text(255)),
-  sni: optional(text(255)),
-  alpn: optional(text(255)),
+  sni: optional(text(MAX_DETAIL_LENGTH)),
+  alpn: optional(text(MAX_DETAIL_LENGTH)),
   certificate: optional(certificate),
   path: optional(text(MAX_PATH_LENGTH)),
   query: optional(text(MAX_QUERY_LENGTH)),
-  subprotocol: optional(text(255)),
+  subprotocol: optional(text(MAX_DETAIL_LENGTH)),
   headers: optional(record(text(MAX_HEADER_LENGTH), MAX_HEADERS)),
   user: optional(name),
   context: optional(name),

@@ -26,6 +26,7 @@ const BANNER = `
   sidegate: a manager that echoes, and two gateways that share a port
 
     clients     tcp://127.0.0.1:7300     try: nc 127.0.0.1 7300
+                ws://127.0.0.1:7301      try: new WebSocket("ws://127.0.0.1:7301") in a browser's console
     manager     http://127.0.0.1:7380    try: npm run -s manager -- ctl gateways
     stop        Ctrl-C
 

@@ -160,9 +160,12 @@ export class ManagerLink implements FromManagerHandler {
   clientMessage(session: number, bytes: Buffer, start: number, end: number): void {
     const stream = this.#stream;
     if (stream === undefined) return;
-    for (let from = start; from < end; from += this.#maxPayload) {
-      toManager.message(stream.batch, session, bytes, from, Math.min(end, from + this.#maxPayload));
-    }
+    let from = start;
+    do {
+      const to = Math.min(end, from + this.#maxPayload);
+      toManager.message(stream.batch, session, bytes, from, to);
+      from = to;
+    } while (from < end);
     stream.scheduleFlush();
   }
 

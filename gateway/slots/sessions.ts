@@ -206,9 +206,8 @@ export class Sessions implements SlotOwner {
 
   /** The manager's `Admit`: the client is let in. */
   admit(session: number): void {
-    const slot = this.table.find(session);
-    if (slot === undefined) this.#counters.staleFrames++;
-    else this.#apply(slot, "admit");
+    const slot = this.#announced(session);
+    if (slot !== undefined) this.#apply(slot, "admit");
   }
 
   /**
@@ -444,15 +443,20 @@ export class Sessions implements SlotOwner {
   // How slots change.
 
   #manage(session: number, event: SlotEvent, cause: EndCause, { reason, code, banMs }: DropOrder): void {
-    const slot = this.table.find(session);
-    if (slot === undefined) {
-      this.#counters.staleFrames++;
-      return;
-    }
+    const slot = this.#announced(session);
+    if (slot === undefined) return;
     const { address } = slot;
     slot.farewell ??= { reason: cause.reason, code, text: reason };
     this.#end(slot, event, cause);
     if (banMs !== undefined) this.#gate.ban(address, banMs);
+  }
+
+  /** The slot of a session that the manager was told of; an id that is stale, or guessed, is counted. */
+  #announced(session: number): Slot | undefined {
+    const slot = this.table.find(session);
+    if (slot !== undefined && slot.phase !== "starting") return slot;
+    this.#counters.staleFrames++;
+    return undefined;
   }
 
   #end(slot: Slot, event: SlotEvent, cause: EndCause): void {

@@ -1,5 +1,7 @@
 /** What a handshake tells of a client beside its address, for the manager (docs/protocol.md, "CLJoin"). */
 
+import { MAX_DETAIL_LENGTH } from "../../proto/bodies.ts";
+
 export interface ClientDetails {
   /** The proxy that the client came through, when its address was taken from that proxy's word. */
   readonly proxy?: string;
@@ -19,6 +21,22 @@ export interface ClientCertificate {
   readonly name: string;
   /** SHA-256 of the certificate, hexadecimal. */
   readonly fingerprint: string;
+}
+
+/**
+ * The details with every text cut to what the protocol allows: what a client says of itself must never be more than the
+ * link can carry.
+ */
+export function boundedDetails(details: ClientDetails): ClientDetails {
+  const { sni, alpn, subprotocol, certificate } = details;
+  const cut = (text: string) => text.slice(0, MAX_DETAIL_LENGTH);
+  return {
+    ...details,
+    ...(sni !== undefined && { sni: cut(sni) }),
+    ...(alpn !== undefined && { alpn: cut(alpn) }),
+    ...(subprotocol !== undefined && { subprotocol: cut(subprotocol) }),
+    ...(certificate !== undefined && { certificate: { ...certificate, name: cut(certificate.name) } }),
+  };
 }
 
 /** What is known of a client that only connected. */

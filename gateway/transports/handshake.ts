@@ -7,7 +7,7 @@
 import type { Socket } from "node:net";
 import type { Refusal } from "../guard/refusal.ts";
 import type { Arrival, ConnectionSink } from "./connection.ts";
-import { type ClientDetails, NO_DETAILS } from "./details.ts";
+import { boundedDetails, type ClientDetails, NO_DETAILS } from "./details.ts";
 import { descriptorOf, type Handshaken, peerAddress, resetSocket } from "./socket-connection.ts";
 
 /** One step. It ends by `proceed` or `fail`, in its own time, and does nothing once the handshake is over. */
@@ -95,7 +95,7 @@ export class Handshake implements Arrival {
   }
 
   describe(details: ClientDetails): void {
-    this.#details = { ...this.#details, ...details };
+    this.#details = { ...this.#details, ...boundedDetails(details) };
   }
 
   /** What was read behind this step and belongs to what follows. */

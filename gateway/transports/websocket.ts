@@ -7,7 +7,12 @@ import { createServer, type IncomingMessage, type Server, STATUS_CODES } from "n
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
-import { MAX_HEADER_LENGTH, MAX_PATH_LENGTH, MAX_QUERY_LENGTH } from "../../proto/bodies.ts";
+import {
+  MAX_DETAIL_LENGTH,
+  MAX_HEADER_LENGTH,
+  MAX_PATH_LENGTH,
+  MAX_QUERY_LENGTH,
+} from "../../proto/bodies.ts";
 import type { Refusal } from "../guard/refusal.ts";
 import type { ClientDetails } from "./details.ts";
 import { forwardedClient } from "./forwarded.ts";
@@ -198,7 +203,9 @@ export class WebSocketLayer {
 
   #choose(offered: Set<string>): string | false {
     const { subprotocols } = this.#settings;
-    if (subprotocols.length === 0) return [...offered][0] ?? false;
+    if (subprotocols.length === 0) {
+      return [...offered].find((name) => name.length <= MAX_DETAIL_LENGTH) ?? false;
+    }
     return subprotocols.find((known) => offered.has(known)) ?? false;
   }
 
@@ -220,9 +227,11 @@ function splitUrl({ url = "/" }: IncomingMessage): { readonly path: string; read
 
 /** A ticket is a secret for as long as it lives: it is not passed on. */
 function withoutTicket(query: string): string {
-  const parameters = new URLSearchParams(query);
-  parameters.delete(TICKET_PARAMETER);
-  return parameters.toString();
+  const isTicket = (part: string) => new URLSearchParams(part).has(TICKET_PARAMETER);
+  return query
+    .split("&")
+    .filter((part) => !isTicket(part))
+    .join("&");
 }
 
 function statusOf(refusal: Refusal): number {
