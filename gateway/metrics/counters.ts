@@ -20,6 +20,10 @@ export interface Counters {
   protocolErrors: number;
   /** Links lost after they were registered. */
   linksLost: number;
+  /** Links that this gateway ended because who answered did not prove to be the manager. */
+  managersRefused: number;
+  /** Links that the manager ended because it did not take this gateway on. */
+  rejections: number;
   /** Accepts that the system refused. */
   acceptErrors: number;
 }
@@ -38,6 +42,8 @@ export function newCounters(): Counters {
     slowConsumers: 0,
     protocolErrors: 0,
     linksLost: 0,
+    managersRefused: 0,
+    rejections: 0,
     acceptErrors: 0,
   };
 }

@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import type { Socket } from "node:net";
+import { Secret } from "../../link/secret.ts";
 import { GatewayLink, type GatewayLinkOwner } from "../../manager-stub/gateway-link.ts";
 import type { Session } from "../../manager-stub/session.ts";
 import type * as body from "../../proto/bodies.ts";
@@ -23,6 +24,8 @@ export const options = {
   sendBufferBytes: 24 * 1024,
   registerTimeoutMs: 1000,
 } as const;
+
+export const secret = new Secret("a secret for the fuzzer");
 
 /** The most sessions that a gateway is given. */
 export const MAX_CAPACITY = 24;
@@ -50,6 +53,9 @@ export class ManagerWorld {
   clean = true;
   /** What `admit` answers next. */
   admitNext: body.Rejected | undefined;
+  /** Whether the present link has a secret, and what it was challenged with. */
+  hasSecret = false;
+  challenge: body.Challenge | undefined;
   /** Everything that was counted over all links. */
   readonly counts = { joins: 0, messages: 0, lefts: 0, pongs: 0, drops: 0 };
 
@@ -81,7 +87,10 @@ export class ManagerWorld {
     this.admitNext = undefined;
     this.live.clear();
     this.known.clear();
-    this.link = new GatewayLink(this.stream as unknown as Socket, options, this.#owner());
+    this.hasSecret = this.#random.chance(0.3);
+    this.challenge = undefined;
+    const given = this.hasSecret ? { ...options, secret } : options;
+    this.link = new GatewayLink(this.stream as unknown as Socket, given, this.#owner());
     return this.link;
   }
 
@@ -129,6 +138,7 @@ export class ManagerWorld {
   #owner(): GatewayLinkOwner {
     return {
       admit: () => {
+        assert.equal(this.challenge !== undefined, this.hasSecret, "nobody registers without a proof");
         if (this.admitNext !== undefined) return this.admitNext;
         this.capacity = this.#random.between(1, MAX_CAPACITY);
         return { id: ++this.#lastId, capacity: this.capacity };
@@ -193,6 +203,13 @@ export class ManagerWorld {
       message: find,
       messageAll: () => assert.ok(this.#answered),
       shutdown: () => assert.ok(this.#answered),
+      challenge: (challenge) => {
+        assert.ok(
+          this.hasSecret && this.challenge === undefined && !this.#answered,
+          "a Challenge out of place",
+        );
+        this.challenge = challenge;
+      },
       pong: () => {
         assert.ok(this.#answered);
         this.counts.pongs++;
