@@ -68,7 +68,8 @@ function buildProgram(write: (text: string) => void): Command {
     .exitOverride()
     .configureOutput({ writeOut: write, writeErr: () => {} });
   for (const name of settingNames) {
-    const { placeholder, description, fallback, repeatable } = settings[name];
+    const { placeholder, description, fallback, repeatable, secret } = settings[name];
+    if (secret) continue;
     const option = new Option(`${flagOf(name)} <${placeholder}>`, describe(description, name, fallback));
     if (repeatable) option.argParser((value: string, before: string[] = []) => [...before, value]);
     program.addOption(option);
@@ -108,6 +109,9 @@ function fileLayer(file: string): Layer {
     if (!Object.hasOwn(settings, key)) {
       throw new ConfigError(`unknown key '${key}' in ${file}${suggestion(key, settingNames)}`);
     }
+    if (settings[key as SettingName].secret) {
+      throw new ConfigError(`${key} may not stand in ${file}; set ${variableOf(key as SettingName)}`);
+    }
   }
   return { values, describe: () => `from ${file}` };
 }
@@ -129,7 +133,9 @@ function readConfigFile(file: string): Partial<Record<SettingName, unknown>> {
 }
 
 function formatConfig(resolved: readonly Resolved[]): string {
-  const rows = resolved.map(({ name, given, source }) => [name, [given].flat().join(","), source] as const);
+  const shown = ({ name, given }: Resolved) =>
+    settings[name].secret && given !== undefined ? "***" : [given].flat().join(",");
+  const rows = resolved.map((one) => [one.name, shown(one), one.source] as const);
   const widths = [0, 1].map((column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
   const lines = rows.map(([name, value, source]) => {
     return `${name.padEnd(widths[0] ?? 0)}  ${value.padEnd(widths[1] ?? 0)}  ${source}`;

@@ -6,6 +6,7 @@
 
 import { hostname } from "node:os";
 import { z } from "zod";
+import { Secret } from "../link/secret.ts";
 import { logFormats, logLevels } from "../process/log.ts";
 import { DEFAULT_MAX_FRAME, MAX_MAX_FRAME, MIN_MAX_FRAME } from "../proto/frame.ts";
 import { parseLinkUrl } from "../proto/link-url.ts";
@@ -25,6 +26,8 @@ export interface Setting<T> {
   readonly placeholder: string;
   readonly description: string;
   readonly repeatable: boolean;
+  /** Comes from the environment alone, and is never shown. */
+  readonly secret: boolean;
 }
 
 function setting<T>(
@@ -33,7 +36,7 @@ function setting<T>(
   placeholder: string,
   description: string,
 ): Setting<T> {
-  return { schema, fallback, placeholder, description, repeatable: Array.isArray(fallback) };
+  return { schema, fallback, placeholder, description, repeatable: Array.isArray(fallback), secret: false };
 }
 
 function whole(min: number, max: number) {
@@ -41,6 +44,10 @@ function whole(min: number, max: number) {
   const fromText = (value: unknown) =>
     typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
   return z.preprocess(fromText, z.number(message).int(message).min(min, message).max(max, message));
+}
+
+function filePath() {
+  return z.string("must be text").min(1, "must not be empty").optional();
 }
 
 function url<T>(parse: (text: string) => T) {
@@ -78,7 +85,44 @@ export const settings = {
     url(parseLinkUrl),
     "unix:run/manager.sock",
     "url",
-    "the manager to dial: unix:/path or tcp://host:port",
+    "the manager to dial: unix:/path, tcp://host:port or tls://host:port",
+  ),
+  managerSecret: {
+    ...setting(
+      url((text) => new Secret(text)).optional(),
+      undefined,
+      "secret",
+      "the secret shared with the manager",
+    ),
+    secret: true,
+  },
+  managerSecretFile: setting(
+    filePath(),
+    undefined,
+    "file",
+    "the file of the secret shared with the manager; or set SIDEGATE_MANAGER_SECRET",
+  ),
+  managerCa: setting(
+    filePath(),
+    undefined,
+    "file",
+    "for tls://: the authority that has signed the manager's certificate (default: those of the system)",
+  ),
+  managerCert: setting(
+    filePath(),
+    undefined,
+    "file",
+    "for tls://: this gateway's certificate, where the manager wants one",
+  ),
+  managerKey: setting(filePath(), undefined, "file", "for tls://: the key of that certificate"),
+  managerServername: setting(
+    z
+      .string("must be text")
+      .regex(/^(?![\d.]+$)[\w-]+(\.[\w-]+)*$/, "must be a host's name, and no IP address")
+      .optional(),
+    undefined,
+    "name",
+    "for tls://: the name that the manager's certificate must bear, if not the one that is dialled",
   ),
   listen: setting(
     listOf(url(parseListenUrl)),
@@ -229,7 +273,7 @@ function parseSetting({ name, given, source }: Resolved): unknown {
   const parsed = settings[name].schema.safeParse(given);
   if (parsed.success) return parsed.data;
   const message = parsed.error.issues[0]?.message ?? "is wrong";
-  const shown = message.includes("'") ? "" : `, not ${JSON.stringify(given)}`;
+  const shown = settings[name].secret || message.includes("'") ? "" : `, not ${JSON.stringify(given)}`;
   throw new ConfigError(`${name} (${source}): ${message}${shown}`);
 }
 
@@ -239,9 +283,24 @@ function checkTogether(config: Config): void {
       `reconnectMinMs (${config.reconnectMinMs}) must not be more than reconnectMaxMs (${config.reconnectMaxMs})`,
     );
   }
+  checkManager(config);
   const names = config.listen.map((address) => address.name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) {
     throw new ConfigError(`listen: two listeners are named '${twice}'; tell them apart with ?name=`);
+  }
+}
+
+/** What is set for the link is used, or refused: nobody shall take a link for safer than it is. */
+function checkManager(config: Config): void {
+  if (config.managerSecret !== undefined && config.managerSecretFile !== undefined) {
+    throw new ConfigError("managerSecret and managerSecretFile are both set; set one of them");
+  }
+  if ((config.managerCert === undefined) !== (config.managerKey === undefined)) {
+    throw new ConfigError("managerCert and managerKey go together; set both, or none");
+  }
+  if (config.manager.kind === "tls") return;
+  for (const name of ["managerCa", "managerCert", "managerServername"] as const) {
+    if (config[name] !== undefined) throw new ConfigError(`${name} is for a manager at tls://host:port`);
   }
 }

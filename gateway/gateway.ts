@@ -4,10 +4,11 @@ import type { Logger } from "pino";
 import type { Endpoint } from "../proto/bodies.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
+import { readCredentials } from "./credentials.ts";
 import type { Ending } from "./exit-codes.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { dialer } from "./links/dial.ts";
-import { ManagerLink } from "./links/manager-link.ts";
+import { type LinkLoss, ManagerLink } from "./links/manager-link.ts";
 import { type Counters, newCounters } from "./metrics/counters.ts";
 import { ProcessMeter } from "./metrics/process-stats.ts";
 import { ManagerRouter } from "./routers/manager.ts";
@@ -42,15 +43,22 @@ export interface Gateway {
   drain(reason: string): void;
 }
 
-/** Makes a gateway and starts it. */
+/**
+ * Makes a gateway and starts it.
+ *
+ * @throws ConfigError for a file of a secret or of a certificate that can't be used
+ */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, log, ready = () => {}, clock = systemClock, random = Math.random } = options;
+  const { secret, tls, warnings } = readCredentials(config);
+  for (const warning of warnings) log.warn(warning);
   const counters = newCounters();
   const meter = new ProcessMeter();
   const readPath = await chooseReadPath(config.readPath, log);
 
   const link = new ManagerLink({
-    dial: dialer(config.manager),
+    dial: dialer(config.manager, tls),
+    secret,
     identity: () => ({
       name: config.name,
       pid: process.pid,
@@ -75,7 +83,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       readDone: () => sessions.flush(),
       congested: (congested) => sessions.setPaused(congested),
       lost(loss) {
-        if (loss.wasUp) counters.linksLost++;
+        countLoss(counters, loss);
         lifecycle.lost(loss);
       },
     },
@@ -107,6 +115,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     drain: (reason) => lifecycle.drain(reason),
   };
+}
+
+function countLoss(counters: Counters, { wasUp, kind }: LinkLoss): void {
+  if (wasUp) counters.linksLost++;
+  if (kind === "protocol-error") counters.protocolErrors++;
+  else if (kind === "gateway-refused") counters.managersRefused++;
+  else if (kind === "manager-refused") counters.rejections++;
 }
 
 async function chooseReadPath(wanted: Config["readPath"], log: Logger): Promise<ReadPath> {
