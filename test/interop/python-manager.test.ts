@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { TestClient } from "../helpers/client.ts";
+import { recordLog } from "../helpers/log.ts";
 import { socketPath, startTestGateway } from "../helpers/rig.ts";
 import { until } from "../helpers/wait.ts";
 
@@ -22,8 +23,9 @@ class PythonManager {
   #text = "";
   #errors = "";
 
-  constructor(t: TestContext, address: string) {
-    this.child = spawn("python3", [join(import.meta.dirname, "manager.py"), address], { stdio: "pipe" });
+  constructor(t: TestContext, address: string, env: NodeJS.ProcessEnv = {}) {
+    const args = [join(import.meta.dirname, "manager.py"), address];
+    this.child = spawn("python3", args, { stdio: "pipe", env: { ...process.env, ...env } });
     this.child.stdout?.on("data", (text) => {
       this.#text += text;
     });
@@ -108,4 +110,24 @@ test("a manager in Python registers a gateway, echoes, broadcasts, drops and shu
   assert.equal((await manager.heard("leave", 4)).reason, "shutdown");
   await manager.heard("down");
   assert.deepEqual(await gateway.ended, { code: 64 });
+});
+
+test("a manager in Python and a gateway prove to each other that they have the same secret", {
+  skip,
+}, async (t) => {
+  const secret = "a secret in two languages";
+  const address = `unix:${socketPath(t)}`;
+  const manager = new PythonManager(t, address, { SIDEGATE_MANAGER_SECRET: secret });
+  await manager.heard("listening");
+  const { log, loss } = recordLog();
+  await startTestGateway(
+    t,
+    address,
+    { name: "stranger", managerSecret: "a secret in one language" },
+    { log },
+  );
+  await loss("manager-bad-proof");
+  await startTestGateway(t, address, { name: "edge", managerSecret: secret });
+  assert.equal((await manager.heard("registered")).name, "edge");
+  await manager.heard("up");
 });
