@@ -54,8 +54,24 @@ function checkTogether(config: Config): void {
       `reconnectMinMs (${config.reconnectMinMs}) must not be more than reconnectMaxMs (${config.reconnectMaxMs})`,
     );
   }
-  if (config.ticketSecret !== undefined && config.ticketSecretFile !== undefined) {
-    throw new ConfigError("ticketSecret and ticketSecretFile are both set; set one of them");
+  checkSecrets(config);
+  checkManager(config);
+  const names = config.listen.map((address) => address.name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) {
+    throw new ConfigError(`listen: two listeners are named '${twice}'; tell them apart with ?name=`);
+  }
+}
+
+/** Each secret stands in one place; and where tickets are wanted, there is one that they are signed with. */
+function checkSecrets(config: Config): void {
+  for (const [secret, file] of [
+    ["managerSecret", "managerSecretFile"],
+    ["ticketSecret", "ticketSecretFile"],
+  ] as const) {
+    if (config[secret] !== undefined && config[file] !== undefined) {
+      throw new ConfigError(`${secret} and ${file} are both set; set one of them`);
+    }
   }
   const checked = config.listen.find((address) => address.ticket !== "off");
   if (checked !== undefined && config.ticketSecret === undefined && config.ticketSecretFile === undefined) {
@@ -63,9 +79,15 @@ function checkTogether(config: Config): void {
       `listen: '${checked.name}' wants tickets; set SIDEGATE_TICKET_SECRET, or ticketSecretFile, to what they are signed with`,
     );
   }
-  const names = config.listen.map((address) => address.name);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) {
-    throw new ConfigError(`listen: two listeners are named '${twice}'; tell them apart with ?name=`);
+}
+
+/** What is set for the link is used, or refused: nobody shall take a link for safer than it is. */
+function checkManager(config: Config): void {
+  if ((config.managerCert === undefined) !== (config.managerKey === undefined)) {
+    throw new ConfigError("managerCert and managerKey go together; set both, or none");
+  }
+  if (config.manager.kind === "tls") return;
+  for (const name of ["managerCa", "managerCert", "managerServername"] as const) {
+    if (config[name] !== undefined) throw new ConfigError(`${name} is for a manager at tls://host:port`);
   }
 }

@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import type { Endpoint } from "../proto/bodies.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
+import { readCredentials } from "./credentials.ts";
 import type { Ending } from "./exit-codes.ts";
 import { watchFiles } from "./file-watch.ts";
 import { Lifecycle } from "./lifecycle.ts";
@@ -47,15 +48,22 @@ export interface Gateway {
   reload(): void;
 }
 
-/** Makes a gateway and starts it. */
+/**
+ * Makes a gateway and starts it.
+ *
+ * @throws ConfigError for a file of a secret or of a certificate that can't be used
+ */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, log, ready = () => {}, clock = systemClock, random = Math.random } = options;
+  const { secret, ticketSecret, tls, warnings } = readCredentials(config);
+  for (const warning of warnings) log.warn(warning);
   const counters = new Counters();
   const meter = new ProcessMeter();
   const readPath = await chooseReadPath(config.readPath, log);
 
   const link = new ManagerLink({
-    dial: dialer(config.manager),
+    dial: dialer(config.manager, tls),
+    secret,
     identity: () => ({
       name: config.name,
       pid: process.pid,
@@ -84,8 +92,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         sessions.setPaused(congested);
       },
       lost(loss) {
-        if (loss.wasUp) counters.linksLost++;
-        counters.linkEnded(loss.code);
+        counters.linkEnded(loss);
         lifecycle.lost(loss);
       },
     },
@@ -103,7 +110,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const sessions = new Sessions({
     router: new ManagerRouter(link, clock),
     gate: guard,
-    tickets: createTicketChecker(config, clock),
+    tickets: createTicketChecker(config, ticketSecret, clock),
     limits: sessionLimits(config),
     counters,
     clock,

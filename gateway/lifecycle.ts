@@ -74,7 +74,9 @@ export class Lifecycle {
     sessions.detachAll(this.#draining ? "shutdown" : "manager-lost");
     this.#linkGone();
     if (this.#draining) return;
-    log.warn({ code: loss.code, wasUp: loss.wasUp }, `no link to the manager: ${loss.message}`);
+    // One who answers in the manager's place is not a manager that is away: it wants somebody to look.
+    const level = loss.kind === "gateway-refused" ? "error" : "warn";
+    log[level]({ code: loss.code, wasUp: loss.wasUp }, `no link to the manager: ${loss.message}`);
     this.#step(() => this.#redialOrEnd(loss));
   }
 

@@ -6,6 +6,7 @@
 
 import { hostname } from "node:os";
 import { z } from "zod";
+import { Secret } from "../link/secret.ts";
 import { logFormats, logLevels } from "../process/log.ts";
 import { DEFAULT_MAX_FRAME, MAX_MAX_FRAME, MIN_MAX_FRAME } from "../proto/frame.ts";
 import { parseLinkUrl } from "../proto/link-url.ts";
@@ -80,7 +81,39 @@ export const settings = {
     parsed(parseLinkUrl),
     "unix:run/manager.sock",
     "url",
-    "the manager to dial: unix:/path or tcp://host:port",
+    "the manager to dial: unix:/path, tcp://host:port or tls://host:port",
+  ),
+  managerSecret: secret(
+    parsed((value) => new Secret(value)).optional(),
+    "the secret shared with the manager",
+  ),
+  managerSecretFile: setting(
+    file,
+    undefined,
+    "file",
+    "the file of the secret shared with the manager; or set SIDEGATE_MANAGER_SECRET",
+  ),
+  managerCa: setting(
+    file,
+    undefined,
+    "file",
+    "for tls://: the authority that has signed the manager's certificate (default: those of the system)",
+  ),
+  managerCert: setting(
+    file,
+    undefined,
+    "file",
+    "for tls://: this gateway's certificate, where the manager wants one",
+  ),
+  managerKey: setting(file, undefined, "file", "for tls://: the key of that certificate"),
+  managerServername: setting(
+    z
+      .string("must be text")
+      .regex(/^(?![\d.]+$)[\w-]+(\.[\w-]+)*$/, "must be a host's name, and no IP address")
+      .optional(),
+    undefined,
+    "name",
+    "for tls://: the name that the manager's certificate must bear, if not the one that is dialled",
   ),
   listen: setting(
     listOf(listenAddress),

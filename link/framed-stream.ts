@@ -17,7 +17,10 @@ import { ProtocolError } from "../proto/protocol-error.ts";
  */
 export type StreamReader = (bytes: Buffer, length: number) => boolean;
 
-/** Opens the stream and has what comes in given to `read`. It emits `connect` if it is yet to be connected. */
+/**
+ * Opens the stream and has what comes in given to `read`. If it is yet to be connected, it emits `connect`
+ * then; one over TLS emits `secureConnect`, once who answers has shown who it is.
+ */
 export type OpenStream = (read: StreamReader) => Duplex;
 
 export interface FramedStreamOptions {
@@ -71,7 +74,7 @@ export class FramedStream {
     this.#congestedBytes = congestedBytes;
     this.#reader = new FrameReader(bounds, MIN_MAX_FRAME, events.frame);
     this.#stream = open((bytes, length) => this.#read(bytes, length));
-    this.#stream.on("connect", () => this.#events.connected());
+    this.#stream.on(openedEvent(this.#stream), () => this.#events.connected());
     this.#stream.on("error", (error) => {
       this.#error ??= error;
     });
@@ -174,4 +177,9 @@ export class FramedStream {
     this.#reader.stop();
     this.#events.closed(this.#error);
   }
+}
+
+/** What a stream emits once it may be written to: nothing is told to a peer that is yet to show who it is. */
+function openedEvent(stream: Duplex): "connect" | "secureConnect" {
+  return "encrypted" in stream ? "secureConnect" : "connect";
 }

@@ -6,6 +6,8 @@
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { FramedStream } from "../link/framed-stream.ts";
+import { NONCE_BYTES, type Secret } from "../link/secret.ts";
+import { tlsFailure } from "../link/tls.ts";
 import type * as body from "../proto/bodies.ts";
 import { fromGatewayBounds, MIN_MAX_FRAME, SESSION_BYTES } from "../proto/frame.ts";
 import { type FromGatewayHandler, readFromGateway } from "../proto/from-gateway.ts";
@@ -70,6 +72,14 @@ export interface GatewayLinkOptions {
   readonly registerTimeoutMs: number;
   /** Clients are let in one by one, by `admit`. */
   readonly admit: boolean;
+  /** Shared with the gateway, which must prove that it has it; without one nothing is proven. */
+  readonly secret?: Secret | undefined;
+}
+
+/** A gateway that was asked for its proof. */
+interface Applicant {
+  readonly register: body.Register;
+  readonly nonce: Buffer;
 }
 
 /** Silence for this many intervals makes a gateway suspect: the next heartbeat is half an interval late. */
@@ -101,6 +111,8 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
   readonly #gone = Promise.withResolvers<void>();
   #timer: NodeJS.Timeout;
   #loss: { code: string; message: string } | undefined;
+  /** Until it has proven that it has the secret. */
+  #applicant: Applicant | undefined;
   /** The largest frame that the gateway accepts, bytes of data. */
   #maxFrame = MIN_MAX_FRAME;
   #lastHeardAt = performance.now();
@@ -208,7 +220,33 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
   // What the gateway says.
 
   register(register: body.Register): void {
-    if (this.id !== 0 || this.#loss !== undefined) throw unexpected("a second Register");
+    const isFirst = this.id === 0 && this.#applicant === undefined && this.#loss === undefined;
+    if (!isFirst) throw unexpected("a second Register");
+    const { secret } = this.#options;
+    if (secret === undefined) this.#answer(register);
+    else this.#challenge(secret, register);
+  }
+
+  #challenge(secret: Secret, register: body.Register): void {
+    const nonce = randomBytes(NONCE_BYTES);
+    this.#applicant = { register, nonce };
+    const proof = secret.prove("manager", { register: register.nonce, challenge: nonce });
+    toGateway.challenge(this.#stream.batch, { nonce, proof });
+    this.#stream.scheduleFlush();
+  }
+
+  proof({ proof }: body.Proof): void {
+    const { secret } = this.#options;
+    const applicant = this.#applicant;
+    if (secret === undefined || applicant === undefined) throw unexpected("a Proof that was not asked for");
+    this.#applicant = undefined;
+    const { register, nonce } = applicant;
+    if (secret.isProven(proof, "gateway", { register: register.nonce, challenge: nonce }))
+      this.#answer(register);
+    else this.#reject({ code: "bad-secret", message: "the proof is wrong: the secrets differ" });
+  }
+
+  #answer(register: body.Register): void {
     const answer = this.#owner.register(this, register);
     if ("message" in answer) this.#reject(answer);
     else this.#takeOn(register, answer);
@@ -309,7 +347,8 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
   }
 
   #expectRegistered(frame: string): void {
-    if (this.id === 0) throw unexpected(`${frame} before Register`);
+    if (this.id !== 0) return;
+    throw unexpected(`${frame} before ${this.#applicant === undefined ? "Register" : "Proof"}`);
   }
 
   #reject(rejected: body.Rejected): void {
@@ -352,7 +391,7 @@ export class GatewayLink implements FromGatewayHandler, Gateway {
 
   #closed(error: Error | undefined): void {
     clearInterval(this.#timer);
-    const loss = this.#loss ?? describeLoss(error);
+    const loss = this.#loss ?? describeLoss(error, this.#applicant === undefined ? "" : UNPROVEN);
     for (const session of [...this.#sessions.values()]) {
       this.#sessions.delete(session.id);
       session.dropped = true;
@@ -399,9 +438,16 @@ function lostWithLink(session: Session): SessionEnd {
   };
 }
 
-function describeLoss(error: Error | undefined): { code: string; message: string } {
-  if (error === undefined) return { code: "link-closed", message: "the gateway closed the link" };
+const UNPROVEN = ", instead of proving that it has the secret: it may have none, or another";
+
+/** @param circumstance what is put behind the message of a stream's end */
+function describeLoss(error: Error | undefined, circumstance: string): { code: string; message: string } {
+  if (error === undefined)
+    return { code: "link-closed", message: `the gateway closed the link${circumstance}` };
   if (error instanceof ProtocolError) return error;
+  const failure = tlsFailure(error);
+  if (failure !== undefined) return { code: failure, message: error.message };
   const { code } = error as NodeJS.ErrnoException;
-  return { code: code === undefined ? "link-error" : `link-${code}`, message: error.message };
+  const message = `${error.message}${circumstance}`;
+  return { code: code === undefined ? "link-error" : `link-${code}`, message };
 }

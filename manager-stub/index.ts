@@ -1,6 +1,7 @@
 /** What a logic server imports. */
 
 export type { Gateway, GatewayHealth, SessionEnd } from "./gateway-link.ts";
+export type { ManagerTlsOptions } from "./link-server.ts";
 export { ListenError } from "./listen.ts";
 export {
   type DropOptions,
@@ -10,4 +11,5 @@ export {
   type SessionRef,
   type ShutdownOptions,
 } from "./manager-server.ts";
+export { ListenOptionsError } from "./protection.ts";
 export type { Session } from "./session.ts";

@@ -13,7 +13,7 @@ const SOCKET_MODE = 0o600;
 
 /** The address can't be listened on. The message says why, and what can be done. */
 export class ListenError extends Error {
-  override readonly name = "ListenError";
+  override readonly name: string = "ListenError";
 }
 
 /**
@@ -31,11 +31,11 @@ export async function listenAt(server: Server, address: LinkAddress): Promise<Li
     const hint = code === "EADDRINUSE" ? "another process listens there" : message;
     throw new ListenError(`cannot listen on ${formatLinkUrl(address)}: ${hint}`, { cause: error });
   }
-  return address.kind === "tcp" ? { ...address, port: (server.address() as AddressInfo).port } : address;
+  return address.kind === "unix" ? address : { ...address, port: (server.address() as AddressInfo).port };
 }
 
 async function bind(server: Server, address: LinkAddress): Promise<void> {
-  if (address.kind === "tcp") {
+  if (address.kind !== "unix") {
     server.listen(address.port, address.host);
     await once(server, "listening");
     return;

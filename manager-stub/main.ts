@@ -8,15 +8,17 @@ import { StopRequest } from "../process/stop-request.ts";
 import { bareHost, parseLinkUrl } from "../proto/link-url.ts";
 import { MAX_CAPACITY } from "../proto/session-id.ts";
 import { type BehaviourName, behaviourNames } from "./behaviours.ts";
+import { type CredentialFlags, readCredentials, UsageError } from "./credentials.ts";
 import { CtlError, ctlCommand } from "./ctl.ts";
 import { ListenError } from "./listen.ts";
+import { ListenOptionsError } from "./protection.ts";
 import { type ServeOptions, serve } from "./serve.ts";
 
 const EXIT_FAULT = 1;
 const EXIT_USAGE = 2;
 const EXIT_LISTEN = 3;
 
-interface Flags {
+interface Flags extends CredentialFlags {
   readonly listen: string;
   readonly http: ServeOptions["http"];
   readonly capacity: number;
@@ -30,10 +32,17 @@ const program = new Command("sidegate-manager")
   .description("A reference manager for sidegate: it drives gateways and answers to an HTTP API.")
   .option(
     "--listen <url>",
-    "where gateways dial: unix:/path or tcp://host:port",
+    "where gateways dial: unix:/path, tcp://host:port or tls://host:port",
     linkUrl,
     "unix:run/manager.sock",
   )
+  .option(
+    "--secret-file <file>",
+    "the file of the secret that gateways must have too; or set SIDEGATE_MANAGER_SECRET",
+  )
+  .option("--tls-cert <file>", "for tls://: the certificate to show")
+  .option("--tls-key <file>", "for tls://: its key")
+  .option("--tls-client-ca <file>", "for tls://: the authority whose certificates gateways must show")
   .addOption(
     new Option("--http <host:port>", "where the HTTP API listens")
       .argParser(hostAndPort)
@@ -61,10 +70,12 @@ const program = new Command("sidegate-manager")
   .addCommand(ctlCommand(print))
   .exitOverride();
 
-async function run({ logLevel, logFormat, ...options }: Flags): Promise<void> {
+async function run({ logLevel, logFormat, ...flags }: Flags): Promise<void> {
+  const { warnings, ...credentials } = readCredentials(flags, process.env);
   const log = createLog({ name: "manager", logLevel, logFormat });
   const stop = new StopRequest();
-  const { close } = await serve(options, log.logger);
+  for (const warning of warnings) log.logger.warn(warning);
+  const { close } = await serve({ ...flags, ...credentials }, log.logger);
   stop.handTo(async () => {
     await close();
     await log.end();
@@ -106,7 +117,15 @@ function whole(min: number, max: number): (value: string) => number {
 
 program.parseAsync().catch((error: unknown) => {
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE);
-  if (!(error instanceof CtlError || error instanceof ListenError)) throw error;
-  process.stderr.write(`sidegate-manager: ${error.message}\n`);
-  process.exit(error instanceof ListenError ? EXIT_LISTEN : EXIT_FAULT);
+  const exitCode = exitCodeOf(error);
+  if (exitCode === undefined) throw error;
+  process.stderr.write(`sidegate-manager: ${(error as Error).message}\n`);
+  process.exit(exitCode);
 });
+
+/** The exit code of an error that one line explains; undefined for a fault of the program's own. */
+function exitCodeOf(error: unknown): number | undefined {
+  if (error instanceof UsageError || error instanceof ListenOptionsError) return EXIT_USAGE;
+  if (error instanceof ListenError) return EXIT_LISTEN;
+  return error instanceof CtlError ? EXIT_FAULT : undefined;
+}

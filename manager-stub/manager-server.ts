@@ -4,7 +4,8 @@
  */
 
 import { EventEmitter } from "node:events";
-import { createServer, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
+import { Secret } from "../link/secret.ts";
 import type * as body from "../proto/bodies.ts";
 import { MAX_BAN_MS } from "../proto/bodies.ts";
 import { DEFAULT_MAX_FRAME, MAX_MAX_FRAME, MIN_MAX_FRAME, PROTOCOL_VERSION } from "../proto/frame.ts";
@@ -17,11 +18,13 @@ import {
   type GatewayLinkOwner,
   type SessionEnd,
 } from "./gateway-link.ts";
+import { checkTls, createLinkServer, type LinkServer, type ManagerTlsOptions } from "./link-server.ts";
 import { listenAt } from "./listen.ts";
+import { checkProtection } from "./protection.ts";
 import type { Session } from "./session.ts";
 
 export interface ManagerServerOptions {
-  /** Where gateways dial: `unix:/path` or `tcp://host:port`. Default `unix:run/manager.sock`. */
+  /** Where gateways dial: `unix:/path`, `tcp://host:port` or `tls://host:port`. Default `unix:run/manager.sock`. */
   readonly listen?: string;
   /** How many sessions each gateway may hold: 1..2^20, default 10,000. A function decides for each by name. */
   readonly capacity?: number | ((gatewayName: string) => number);
@@ -35,6 +38,10 @@ export interface ManagerServerOptions {
   readonly registerTimeoutMs?: number;
   /** Clients that join wait to be let in, each with `admit`; default false: all are in at once. */
   readonly admit?: boolean;
+  /** A gateway must prove that it has this secret too, at least 16 bytes. Default: none, and nothing is proven. */
+  readonly secret?: string | Uint8Array;
+  /** For `tls://`: the manager's certificate, and what it wants of gateways. */
+  readonly tls?: ManagerTlsOptions;
 }
 
 export interface ManagerServerEvents {
@@ -89,8 +96,10 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 export type SessionRef = Pick<Session, "gateway" | "id">;
 
 export class ManagerServer extends EventEmitter<ManagerServerEvents> {
-  readonly #options: Required<ManagerServerOptions>;
-  readonly #server: Server;
+  readonly #options: Required<Omit<ManagerServerOptions, "secret" | "tls">>;
+  readonly #secret: Secret | undefined;
+  readonly #hasTls: boolean;
+  readonly #server: LinkServer;
   /** Every open connection, registered or not. */
   readonly #links = new Set<GatewayLink>();
   readonly #byId = new Map<number, GatewayLink>();
@@ -115,17 +124,29 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
     checkRange("maxFrame", maxFrame, MIN_MAX_FRAME, MAX_MAX_FRAME);
     checkRange("sendBufferBytes", sendBufferBytes, 1, Number.MAX_SAFE_INTEGER);
     checkRange("registerTimeoutMs", registerTimeoutMs, 1, MAX_TIMEOUT_MS);
-    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#secret = options.secret === undefined ? undefined : new Secret(options.secret);
+    this.#hasTls = options.tls !== undefined;
+    if (options.tls !== undefined) checkTls(options.tls);
+    this.#server = createLinkServer({
+      tls: options.tls,
+      registerTimeoutMs,
+      accepted: (socket, waitedMs) => this.#accept(socket, waitedMs),
+      refused: (code, message) => this.emit("refused", code, message),
+    });
   }
 
   /**
    * Starts to listen for gateways.
    *
    * @returns the address that gateways dial
-   * @throws ListenError when the address is taken or can't be bound; Error when it is not an address
+   * @throws ListenOptionsError, a ListenError, for an address beyond loopback with neither a secret nor TLS, and
+   *   for TLS without a certificate; ListenError when the address is taken or can't be bound; Error when it is
+   *   not an address
    */
   async listen(): Promise<string> {
-    return formatLinkUrl(await listenAt(this.#server, parseLinkUrl(this.#options.listen)));
+    const address = parseLinkUrl(this.#options.listen);
+    checkProtection(address, { secret: this.#secret !== undefined, tls: this.#hasTls });
+    return formatLinkUrl(await listenAt(this.#server.server, address));
   }
 
   /** The gateways that are registered, oldest first. */
@@ -212,7 +233,8 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
    */
   async close(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#server.close(() => resolve());
+    this.#server.server.close(() => resolve());
+    this.#server.abort();
     const cutOff = setTimeout(() => {
       for (const link of this.#links) link.abort();
     }, CLOSE_MS);
@@ -220,14 +242,15 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
     clearTimeout(cutOff);
   }
 
-  #accept(socket: Socket): void {
-    const link: GatewayLink = new GatewayLink(socket, this.#linkOptions(), this.#owner);
+  #accept(socket: Socket, waitedMs: number): void {
+    const link: GatewayLink = new GatewayLink(socket, this.#linkOptions(waitedMs), this.#owner);
     this.#links.add(link);
   }
 
-  #linkOptions(): GatewayLinkOptions {
-    const { pingMs, maxFrame, sendBufferBytes, registerTimeoutMs, admit } = this.#options;
-    return { pingMs, maxFrame, sendBufferBytes, registerTimeoutMs, admit };
+  #linkOptions(waitedMs: number): GatewayLinkOptions {
+    const { pingMs, maxFrame, sendBufferBytes, admit } = this.#options;
+    const registerTimeoutMs = Math.max(1, this.#options.registerTimeoutMs - waitedMs);
+    return { pingMs, maxFrame, sendBufferBytes, registerTimeoutMs, admit, secret: this.#secret };
   }
 
   readonly #owner: GatewayLinkOwner = {

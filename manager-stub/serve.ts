@@ -5,8 +5,10 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
 import { type BehaviourName, behaviours } from "./behaviours.ts";
+import { UsageError } from "./credentials.ts";
 import type { HttpAddress } from "./ctl.ts";
 import { createApi } from "./http-api.ts";
+import { type ManagerTlsOptions, wantsCertificates } from "./link-server.ts";
 import { ListenError } from "./listen.ts";
 import { ManagerServer } from "./manager-server.ts";
 
@@ -16,6 +18,8 @@ export interface ServeOptions {
   readonly capacity: number;
   readonly pingMs: number;
   readonly behaviour: BehaviourName;
+  readonly secret?: string | Uint8Array;
+  readonly tls?: ManagerTlsOptions;
 }
 
 export interface RunningManager {
@@ -30,15 +34,16 @@ export interface RunningManager {
 /**
  * Starts a manager.
  *
- * @throws ListenError when an address is taken or can't be bound
+ * @throws ListenError when an address is taken or can't be bound; UsageError for a certificate that can't be used
  */
 export async function serve(options: ServeOptions, log: Logger): Promise<RunningManager> {
-  const { listen, capacity, pingMs, behaviour } = options;
-  const manager = new ManagerServer({ listen, capacity, pingMs });
+  const { capacity, behaviour } = options;
+  const manager = makeManager(options);
   behaviours[behaviour](manager);
   logEvents(manager, log);
   const api = createApi(manager, [options.http.host]);
   const link = await manager.listen();
+  warnOfStrangers(options, log);
   try {
     const http = await listenHttp(api, options.http);
     log.info({ link, http, behaviour, capacity }, "the manager listens");
@@ -47,6 +52,22 @@ export async function serve(options: ServeOptions, log: Logger): Promise<Running
     await manager.close();
     throw error;
   }
+}
+
+function makeManager({ listen, capacity, pingMs, secret, tls }: ServeOptions): ManagerServer {
+  const protection = { ...(secret !== undefined && { secret }), ...(tls !== undefined && { tls }) };
+  try {
+    return new ManagerServer({ listen, capacity, pingMs, ...protection });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UsageError((error as Error).message, { cause: error });
+  }
+}
+
+/** TLS by itself tells gateways who the manager is, and the manager nothing of who they are. */
+function warnOfStrangers({ secret, tls }: ServeOptions, log: Logger): void {
+  if (tls === undefined || secret !== undefined || wantsCertificates(tls)) return;
+  log.warn("whoever reaches the link can register as a gateway; give it a secret, or --tls-client-ca");
 }
 
 async function listenHttp(api: Server, { host, port }: ServeOptions["http"]): Promise<string> {

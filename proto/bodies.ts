@@ -34,6 +34,7 @@ export type EndReason = (typeof endReasons)[number];
 const NAME_LENGTH = 128;
 const REASON_LENGTH = 1024;
 const NONCE_BYTES = 16;
+const PROOF_BYTES = 32;
 const EPOCH_BYTES = 16;
 const MAX_ENDPOINTS = 256;
 /** The longest that a gateway tells of a handshake, characters. */
@@ -50,6 +51,9 @@ const name = text(NAME_LENGTH);
 const port = integer(0, 65535);
 const maxFrame = integer(MIN_MAX_FRAME, MAX_MAX_FRAME);
 const epoch = bin(EPOCH_BYTES);
+const nonce = bin(NONCE_BYTES);
+/** An HMAC-SHA256. */
+const proofBytes = bin(PROOF_BYTES);
 
 /** A listener, as configured in `Register` and as bound in `Listening` (GWLocalInfo). */
 const endpoint = shape({ transport: name, host: text(255), port, name, framing: optional(name) });
@@ -121,10 +125,13 @@ export const register = shape({
   pid: integer(0, 2 ** 32 - 1),
   endpoints: list(endpoint, MAX_ENDPOINTS),
   maxFrame,
-  nonce: bin(NONCE_BYTES),
+  nonce,
   resume: optional(shape({ epoch, received: count })),
 });
 export type Register = ReturnType<typeof register>;
+
+export const proof = shape({ proof: proofBytes });
+export type Proof = ReturnType<typeof proof>;
 
 export const listening = shape({ endpoints: list(endpoint, MAX_ENDPOINTS) });
 export type Listening = ReturnType<typeof listening>;
@@ -146,6 +153,9 @@ export type Registered = ReturnType<typeof registered>;
 
 export const rejected = shape({ code: name, message: text(REASON_LENGTH) });
 export type Rejected = ReturnType<typeof rejected>;
+
+export const challenge = shape({ nonce, proof: proofBytes });
+export type Challenge = ReturnType<typeof challenge>;
 
 export const drop = shape({
   reason: optional(text(REASON_LENGTH)),

@@ -27,6 +27,9 @@ export const toManager = {
   register(batch: FrameBatch, register: body.Register): void {
     batch.frame(FromGateway.Register, encodeMap(register));
   },
+  proof(batch: FrameBatch, proof: body.Proof): void {
+    batch.frame(FromGateway.Proof, encodeMap(proof));
+  },
   listening(batch: FrameBatch, endpoints: readonly body.Endpoint[]): void {
     batch.frame(FromGateway.Listening, encodeMap({ endpoints }));
   },
@@ -42,6 +45,7 @@ export interface FromGatewayHandler {
   message(session: number, bytes: Buffer, start: number, end: number): void;
   ping(ping: body.Ping): void;
   register(register: body.Register): void;
+  proof(proof: body.Proof): void;
   listening(listening: body.Listening): void;
   draining(draining: body.Draining): void;
 }
@@ -77,6 +81,9 @@ export function readFromGateway(
       return;
     case FromGateway.Register:
       handler.register(body.register(decodeMap(bytes, start, end), "Register"));
+      return;
+    case FromGateway.Proof:
+      handler.proof(body.proof(decodeMap(bytes, start, end), "Proof"));
       return;
     case FromGateway.Listening:
       handler.listening(body.listening(decodeMap(bytes, start, end), "Listening"));

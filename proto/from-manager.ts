@@ -35,6 +35,9 @@ export const toGateway = {
   rejected(batch: FrameBatch, rejected: body.Rejected): void {
     batch.frame(FromManager.Rejected, encodeMap(rejected));
   },
+  challenge(batch: FrameBatch, challenge: body.Challenge): void {
+    batch.frame(FromManager.Challenge, encodeMap(challenge));
+  },
   pong(batch: FrameBatch, pong: body.Pong): void {
     batch.frame(FromManager.Pong, encodeMap(pong));
   },
@@ -56,6 +59,7 @@ export interface FromManagerHandler {
   shutdown(shutdown: body.Shutdown): void;
   registered(registered: body.Registered): void;
   rejected(rejected: body.Rejected): void;
+  challenge(challenge: body.Challenge): void;
   pong(pong: body.Pong): void;
   admit(session: number): void;
 }
@@ -93,6 +97,9 @@ export function readFromManager(
       return;
     case FromManager.Rejected:
       handler.rejected(body.rejected(decodeMap(bytes, start, end), "Rejected"));
+      return;
+    case FromManager.Challenge:
+      handler.challenge(body.challenge(decodeMap(bytes, start, end), "Challenge"));
       return;
     case FromManager.Pong:
       handler.pong(body.pong(decodeMap(bytes, start, end), "Pong"));

@@ -1,11 +1,11 @@
 /**
- * Where a link is: `unix:/path` or `tcp://host:port` (docs/protocol.md, "Where the link is"). Both ends
+ * Where a link is: `unix:/path`, `tcp://host:port` or `tls://host:port` (docs/protocol.md, "Where the link is"). Both ends
  * read the same form, the gateway to dial and the manager to listen.
  */
 
 export type LinkAddress =
   | { readonly kind: "unix"; readonly path: string }
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number };
+  | { readonly kind: "tcp" | "tls"; readonly host: string; readonly port: number };
 
 /** The longest path that fits a Unix socket's address on Linux, in bytes. */
 export const MAX_UNIX_PATH_BYTES = 107;
@@ -20,22 +20,24 @@ const UNIX_PREFIX = "unix:";
 export function parseLinkUrl(url: string): LinkAddress {
   if (url.startsWith(UNIX_PREFIX)) return { kind: "unix", path: unixPath(url) };
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (parsed?.protocol === "tcp:" && parsed.hostname !== "" && parsed.port !== "" && isBare(parsed)) {
-    return { kind: "tcp", host: bareHost(parsed.hostname), port: Number(parsed.port) };
+  const kind = parsed?.protocol.slice(0, -1);
+  if (parsed === undefined || (kind !== "tcp" && kind !== "tls") || !isWhole(parsed)) {
+    throw new Error(`'${url}' is not a link address; use unix:/path, tcp://host:port or tls://host:port`);
   }
-  throw new Error(`'${url}' is not a link address; use unix:/path or tcp://host:port`);
+  return { kind, host: bareHost(parsed.hostname), port: Number(parsed.port) };
 }
 
 /** The address as `parseLinkUrl` reads it. */
 export function formatLinkUrl(address: LinkAddress): string {
   if (address.kind === "unix") return `${UNIX_PREFIX}${address.path}`;
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  return `tcp://${host}:${address.port}`;
+  return `${address.kind}://${host}:${address.port}`;
 }
 
-/** Whether a URL has nothing behind its host and port, nor a user before them. */
-function isBare({ host, href }: URL): boolean {
-  return href === `tcp://${host}` || href === `tcp://${host}/`;
+/** Whether a URL has a host and a port, and nothing behind them, nor a user before them. */
+function isWhole({ protocol, hostname, port, host, href }: URL): boolean {
+  const isBare = href === `${protocol}//${host}` || href === `${protocol}//${host}/`;
+  return hostname !== "" && port !== "" && isBare;
 }
 
 /** A host without the brackets that a URL puts around IPv6. */

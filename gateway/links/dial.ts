@@ -3,7 +3,8 @@
  * who took the bytes still needs them.
  */
 
-import { connect, type OnReadOpts } from "node:net";
+import { connect, isIP, type OnReadOpts, type Socket } from "node:net";
+import { type SecureContext, connect as tlsConnect } from "node:tls";
 import type { OpenStream } from "../../link/framed-stream.ts";
 import type { LinkAddress } from "../../proto/link-url.ts";
 
@@ -12,8 +13,20 @@ const READ_BUFFER_BYTES = 64 * 1024;
 /** The link is read this long at a stretch; then timers and clients have their turn. */
 const STRETCH_MS = 10;
 
-/** How to dial `address` with real sockets. */
-export function dialer(address: LinkAddress): OpenStream {
+/** What a manager is dialled with over TLS. */
+export interface DialTls {
+  /** The authorities that are trusted, and this side's own certificate if it has one. */
+  readonly context: SecureContext;
+  /** The name that the manager's certificate must bear; by default the host that is dialled. */
+  readonly servername: string | undefined;
+}
+
+/**
+ * How to dial `address` with real sockets.
+ *
+ * @param tls needed for an address of TLS, and for no other
+ */
+export function dialer(address: LinkAddress, tls?: DialTls): OpenStream {
   return (read) => {
     let buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
     let stretchBegan: number | undefined;
@@ -33,10 +46,21 @@ export function dialer(address: LinkAddress): OpenStream {
       });
       return performance.now();
     };
-    const socket =
-      address.kind === "unix"
-        ? connect({ path: address.path, onread })
-        : connect({ host: address.host, port: address.port, noDelay: true, onread });
+    const socket = open(address, tls, onread);
     return socket;
   };
+}
+
+function open(address: LinkAddress, tls: DialTls | undefined, onread: OnReadOpts): Socket {
+  if (address.kind === "unix") return connect({ path: address.path, onread });
+  const { host, port } = address;
+  if (address.kind === "tcp") return connect({ host, port, noDelay: true, onread });
+  if (tls === undefined) throw new Error("a manager over TLS is dialled with no TLS context");
+  // Node takes an IP address for no server's name; it is checked against the certificate all the same.
+  const servername = tls.servername ?? (isIP(host) === 0 ? host : undefined);
+  // Spelled out, so that no variable of the environment can turn it off.
+  const rejectUnauthorized = true;
+  const options = { host, port, secureContext: tls.context, rejectUnauthorized, onread };
+  const socket = tlsConnect(servername === undefined ? options : { ...options, servername });
+  return socket.setNoDelay(true);
 }

@@ -6,6 +6,8 @@
 
 import { randomBytes } from "node:crypto";
 import { FramedStream, type OpenStream } from "../../link/framed-stream.ts";
+import { NONCE_BYTES, type Secret } from "../../link/secret.ts";
+import { tlsFailure } from "../../link/tls.ts";
 import type * as body from "../../proto/bodies.ts";
 import { fromManagerBounds, MIN_MAX_FRAME, PROTOCOL_VERSION, SESSION_BYTES } from "../../proto/frame.ts";
 import { toManager } from "../../proto/from-gateway.ts";
@@ -14,8 +16,15 @@ import { ProtocolError } from "../../proto/protocol-error.ts";
 import type { Cancel, Clock } from "../clock.ts";
 import { Backoff, type BackoffLimits } from "./backoff.ts";
 
+/**
+ * What ended a link: its stream, a rule that the manager broke, or that one side did not take the other for
+ * what it should be.
+ */
+export type LossKind = "lost" | "protocol-error" | "gateway-refused" | "manager-refused";
+
 /** Why a link ended. */
 export interface LinkLoss {
+  readonly kind: LossKind;
   /** Stable; see docs/errors.md. */
   readonly code: string;
   readonly message: string;
@@ -52,6 +61,8 @@ export interface ManagerLinkOptions {
   readonly vitals: () => Omit<body.Ping, "seq" | "at" | "rttMs">;
   readonly handler: ManagerLinkHandler;
   readonly limits: LinkLimits;
+  /** Shared with the manager, which must prove that it has it; without one nothing is proven. */
+  readonly secret?: Secret | undefined;
   readonly clock: Clock;
   /** Numbers from 0 up to 1, for the jitter. */
   readonly random: () => number;
@@ -66,14 +77,19 @@ const CHECKS_PER_INTERVAL = 4;
 /** `Rejected` codes after which dialling again can't help. */
 const FINAL_REJECTIONS = ["version", "bad-secret"];
 
-type LinkState = "down" | "registering" | "up";
+/** `proving`: the manager has proven that it has the secret, and was sent this side's proof. */
+type LinkState = "down" | "registering" | "proving" | "up";
+
+type Loss = Omit<LinkLoss, "wasUp">;
 
 export class ManagerLink implements FromManagerHandler {
   readonly #options: ManagerLinkOptions;
   readonly #backoff: Backoff;
   #state: LinkState = "down";
   #stream: FramedStream | undefined;
-  #loss: Pick<LinkLoss, "code" | "message" | "final"> | undefined;
+  #loss: Loss | undefined;
+  /** This side's nonce of the present link. */
+  #nonce = Buffer.alloc(0);
   #cancelTimer: Cancel = () => {};
   /** The longest payload of a `Msg` that the manager accepts. */
   #maxPayload = MIN_MAX_FRAME - SESSION_BYTES;
@@ -179,7 +195,7 @@ export class ManagerLink implements FromManagerHandler {
 
   /** Sends what is left, then ends the link; `lost` follows. */
   finish(): void {
-    this.#loss ??= { code: "finished", message: "this side ended the link", final: false };
+    this.#loss ??= { kind: "lost", code: "finished", message: "this side ended the link", final: false };
     this.#stream?.finish();
   }
 
@@ -190,9 +206,28 @@ export class ManagerLink implements FromManagerHandler {
 
   // What the manager says.
 
+  challenge({ nonce, proof }: body.Challenge): void {
+    const { secret } = this.#options;
+    this.#expect("registering", "Challenge");
+    if (secret === undefined) {
+      const message =
+        "the manager asks for a secret, and this gateway has none; set SIDEGATE_MANAGER_SECRET or managerSecretFile";
+      this.#fail("secret-missing", message, { kind: "manager-refused", final: true });
+      return;
+    }
+    const nonces = { register: this.#nonce, challenge: nonce };
+    if (!secret.isProven(proof, "manager", nonces)) {
+      const message = "the manager's proof is wrong: its secret is another one, or it is not the manager";
+      this.#fail("manager-bad-proof", message, { kind: "gateway-refused" });
+      return;
+    }
+    this.#state = "proving";
+    this.#send((stream) => toManager.proof(stream.batch, { proof: secret.prove("gateway", nonces) }));
+  }
+
   registered(registered: body.Registered): void {
     const { clock, limits, handler } = this.#options;
-    this.#expect("registering", "Registered");
+    if (!this.#believes("Registered")) return;
     if (registered.capacity > limits.maxCapacity) {
       const message = `Registered.capacity is ${registered.capacity}; this gateway allows ${limits.maxCapacity}`;
       throw new ProtocolError("bad-body", message);
@@ -210,12 +245,11 @@ export class ManagerLink implements FromManagerHandler {
   }
 
   rejected({ code, message }: body.Rejected): void {
-    this.#expect("registering", "Rejected");
-    this.#fail(
-      `rejected-${code}`,
-      `the manager refused this gateway: ${message}`,
-      FINAL_REJECTIONS.includes(code),
-    );
+    if (!this.#believes("Rejected")) return;
+    this.#fail(`rejected-${code}`, `the manager refused this gateway: ${message}`, {
+      kind: "manager-refused",
+      final: FINAL_REJECTIONS.includes(code),
+    });
   }
 
   message(session: number, bytes: Buffer, start: number, end: number): void {
@@ -262,11 +296,12 @@ export class ManagerLink implements FromManagerHandler {
 
   #register(): void {
     const { identity, limits } = this.#options;
+    this.#nonce = randomBytes(NONCE_BYTES);
     const register: body.Register = {
       version: PROTOCOL_VERSION,
       ...identity(),
       maxFrame: limits.maxFrame,
-      nonce: randomBytes(16),
+      nonce: this.#nonce,
     };
     this.#send((stream) => toManager.register(stream.batch, register));
   }
@@ -274,6 +309,23 @@ export class ManagerLink implements FromManagerHandler {
   #expect(state: LinkState, frame: string): void {
     if (this.#state === state) return;
     throw new ProtocolError("unexpected-frame", `${frame} has no place while the link is ${this.#state}`);
+  }
+
+  /**
+   * Whether an answer to `Register` is the manager's. With a secret that has to be proven first: else
+   * whoever took the manager's place could take this gateway on, or end its process by a final `Rejected`.
+   */
+  #believes(frame: string): boolean {
+    if (this.#options.secret === undefined) {
+      this.#expect("registering", frame);
+    } else if (this.#state === "registering") {
+      const message = `${frame} came without a proof: the manager has no secret, or it is not the manager`;
+      this.#fail("manager-unproven", message, { kind: "gateway-refused" });
+      return false;
+    } else {
+      this.#expect("proving", frame);
+    }
+    return true;
   }
 
   #startHeartbeat(pingMs: number): void {
@@ -317,8 +369,8 @@ export class ManagerLink implements FromManagerHandler {
     this.#send((stream) => toManager.ping(stream.batch, ping));
   }
 
-  #fail(code: string, message: string, final = false): void {
-    this.#loss ??= { code, message, final };
+  #fail(code: string, message: string, more: Partial<Pick<Loss, "kind" | "final">> = {}): void {
+    this.#loss ??= { kind: "lost", code, message, final: false, ...more };
     this.#stream?.destroy();
   }
 
@@ -336,10 +388,18 @@ export class ManagerLink implements FromManagerHandler {
   }
 }
 
-function describeLoss(error: Error | undefined): Pick<LinkLoss, "code" | "message" | "final"> {
-  if (error instanceof ProtocolError) return { code: error.code, message: error.message, final: false };
-  if (error === undefined)
-    return { code: "link-closed", message: "the manager closed the link", final: false };
+function describeLoss(error: Error | undefined): Loss {
+  const lost = (code: string, message: string, kind: LossKind = "lost") => ({
+    kind,
+    code,
+    message,
+    final: false,
+  });
+  if (error === undefined) return lost("link-closed", "the manager closed the link");
+  if (error instanceof ProtocolError) return lost(error.code, error.message, "protocol-error");
+  const failure = tlsFailure(error);
+  if (failure === "tls-refused") return lost(failure, error.message, "manager-refused");
+  if (failure !== undefined) return lost(failure, error.message, "gateway-refused");
   const { code } = error as NodeJS.ErrnoException;
-  return { code: code === undefined ? "link-error" : `link-${code}`, message: error.message, final: false };
+  return lost(code === undefined ? "link-error" : `link-${code}`, error.message);
 }

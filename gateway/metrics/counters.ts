@@ -2,6 +2,7 @@
 
 import { type EndReason, endReasons } from "../../proto/bodies.ts";
 import { type Refusal, refusals } from "../guard/refusal.ts";
+import type { LinkLoss } from "../links/manager-link.ts";
 
 export class Counters {
   /** Sessions announced to the manager. */
@@ -33,6 +34,12 @@ export class Counters {
   linksLost = 0;
   /** Links that have ended, registered or not, by the code of docs/errors.md. */
   readonly linkEnds: Partial<Record<string, number>> = {};
+  /** Links that have ended because the manager broke a rule of the protocol. */
+  protocolErrors = 0;
+  /** Links that this gateway ended because who answered did not prove to be the manager. */
+  managersRefused = 0;
+  /** Links that the manager ended because it did not take this gateway on. */
+  rejections = 0;
 
   constructor() {
     this.refusals = zeros(refusals);
@@ -44,8 +51,12 @@ export class Counters {
     this.refusals[refusal]++;
   }
 
-  linkEnded(code: string): void {
+  linkEnded({ code, kind, wasUp }: Pick<LinkLoss, "code" | "kind" | "wasUp">): void {
     this.linkEnds[code] = (this.linkEnds[code] ?? 0) + 1;
+    if (wasUp) this.linksLost++;
+    if (kind === "protocol-error") this.protocolErrors++;
+    else if (kind === "gateway-refused") this.managersRefused++;
+    else if (kind === "manager-refused") this.rejections++;
   }
 
   end(reason: EndReason): void {

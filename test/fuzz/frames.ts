@@ -32,12 +32,12 @@ export interface Fault {
 
 /** Every fault of what a gateway sends. */
 export function gatewayFaults(): Fault[] {
-  return [...faultsOf(FromGateway, fromGatewayBounds, gatewayBodies), ...unexpected(FromGateway.Proof)];
+  return faultsOf(FromGateway, fromGatewayBounds, gatewayBodies);
 }
 
 /** Every fault of what a manager sends. */
 export function managerFaults(): Fault[] {
-  return [...faultsOf(FromManager, fromManagerBounds, managerBodies), ...unexpected(FromManager.Challenge)];
+  return faultsOf(FromManager, fromManagerBounds, managerBodies);
 }
 
 function faultsOf(
@@ -115,12 +115,6 @@ function bodyFaults(type: number, bound: BodyBounds | undefined, keys: BodySpec[
 
 function told(map: object): string {
   return JSON.stringify(map, (_, value) => (typeof value === "number" ? String(value) : value)).slice(0, 200);
-}
-
-function unexpected(type: number): Fault[] {
-  return [
-    { name: `type ${type}, which is reserved`, bytes: frame(type, hex("80")), code: "unexpected-frame" },
-  ];
 }
 
 const packedFits = new WeakMap<KeySpec, readonly Raw[]>();

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
+import { Secret } from "../../link/secret.ts";
 import { FromManager } from "../../proto/frame.ts";
 import { FrameBatch } from "../../proto/frame-batch.ts";
 import { toGateway } from "../../proto/from-manager.ts";
@@ -16,7 +17,7 @@ import { describeFuzz, type Fuzz } from "./suite.ts";
 
 /** Every code that a link may end with, beside those of protocol errors. */
 const lossCode =
-  /^(unknown-type|frame-too-big|bad-length|bad-map|bad-body|unexpected-frame|finished|link-closed|link-dead|register-timeout|link-ECONNRESET|link-ECONNREFUSED|rejected-.*)$/s;
+  /^(unknown-type|frame-too-big|bad-length|bad-map|bad-body|unexpected-frame|finished|link-closed|link-dead|register-timeout|link-ECONNRESET|link-ECONNREFUSED|secret-missing|manager-unproven|manager-bad-proof|rejected-.*)$/s;
 
 const faults = managerFaults();
 const epoch = Buffer.alloc(16, 7);
@@ -49,6 +50,10 @@ const earlyFaults: readonly Fault[] = [
   fault("an early Admit", "unexpected-frame", (batch) => toGateway.admit(batch, 0x00100000)),
   fault("an early Shutdown", "unexpected-frame", (batch) => toGateway.shutdown(batch)),
   fault("an early Pong", "unexpected-frame", (batch) => toGateway.pong(batch, { seq: 0, at: 0 })),
+];
+
+/** Answers that have their place, were they right. */
+const wrongAnswers: readonly Fault[] = [
   fault("too large a capacity", "bad-body", (batch) => {
     toGateway.registered(batch, { ...registration, capacity: MAX_CAPACITY + 1 });
   }),
@@ -63,6 +68,9 @@ const lateFaults: readonly Fault[] = [
   fault("a late Rejected", "unexpected-frame", (batch) => {
     toGateway.rejected(batch, { code: "version", message: "no" });
   }),
+  fault("a late Challenge", "unexpected-frame", (batch) => {
+    toGateway.challenge(batch, { nonce: epoch, proof: Buffer.alloc(32) });
+  }),
 ];
 
 class GatewayFuzz implements Fuzz {
@@ -71,13 +79,17 @@ class GatewayFuzz implements Fuzz {
   links = 0;
   /** What the link did last, for the failure message. */
   story: string[] = [];
+  readonly #secret: Secret | undefined;
+  readonly #early: readonly Fault[];
   readonly #random: Random;
   readonly #batch = new FrameBatch();
   readonly #readers = new ReaderWatch();
 
-  constructor(seed: number) {
+  constructor(seed: number, secret?: Secret) {
+    this.#secret = secret;
+    this.#early = secret === undefined ? [...earlyFaults, ...wrongAnswers] : earlyFaults;
     this.#random = new Random(seed);
-    this.world = new GatewayWorld(this.#random);
+    this.world = new GatewayWorld(this.#random, secret);
   }
 
   get seen(): Readonly<Record<string, number>> {
@@ -136,6 +148,7 @@ class GatewayFuzz implements Fuzz {
 
   async #register(): Promise<void> {
     const random = this.#random;
+    if (this.#secret !== undefined) await this.#challenge(this.#secret);
     const capacity = random.between(1, MAX_CAPACITY);
     const pingMs = random.between(100, 400);
     const admit = random.pick([undefined, false, true]);
@@ -147,6 +160,20 @@ class GatewayFuzz implements Fuzz {
     assert.ok(this.world.link.up, "the gateway is not registered");
     await turn();
     this.world.hear();
+  }
+
+  /** The manager proves that it has the secret, and hears the gateway's proof. */
+  async #challenge(secret: Secret): Promise<void> {
+    const { world } = this;
+    const nonces = { register: world.nonce, challenge: this.#random.bytes(16) };
+    const challenge = { nonce: nonces.challenge, proof: secret.prove("manager", nonces) };
+    this.#feed(
+      this.#bytesOf(1, (batch) => toGateway.challenge(batch, challenge)),
+      1,
+    );
+    await turn();
+    world.hear();
+    assert.ok(world.proof !== undefined && secret.isProven(world.proof, "gateway", nonces), "no proof");
   }
 
   /** Some frames, what clients do, and some time. */
@@ -265,7 +292,7 @@ class GatewayFuzz implements Fuzz {
     const random = this.#random;
     if (!world.open) return this.#end();
     const clean = world.checkClients;
-    switch (random.below(9)) {
+    switch (random.below(10)) {
       case 0: {
         const fault = random.pick(faults);
         this.story.push(fault.name);
@@ -273,7 +300,7 @@ class GatewayFuzz implements Fuzz {
         return this.#endOf(clean ? fault.code : undefined);
       }
       case 1: {
-        const { name, bytes, code } = random.pick(world.link.up ? lateFaults : earlyFaults);
+        const { name, bytes, code } = random.pick(world.link.up ? lateFaults : this.#early);
         this.story.push(name);
         this.#feed(bytes, 1);
         return this.#endOf(clean ? code : undefined);
@@ -301,14 +328,29 @@ class GatewayFuzz implements Fuzz {
         this.story.push("finish");
         world.link.finish();
         return this.#endOf("finished");
-      default:
+      case 8:
         return this.#reject(clean);
+      default:
+        return this.#challengeWrongly(clean);
     }
+  }
+
+  async #challengeWrongly(clean: boolean): Promise<void> {
+    const early = this.#secret === undefined ? "secret-missing" : "manager-bad-proof";
+    const challenge = { nonce: this.#random.bytes(16), proof: this.#random.bytes(32) };
+    this.story.push("a Challenge of somebody else");
+    const code = this.world.link.up ? "unexpected-frame" : early;
+    this.#feed(
+      this.#bytesOf(1, (batch) => toGateway.challenge(batch, challenge)),
+      1,
+    );
+    return this.#endOf(clean ? code : undefined);
   }
 
   async #reject(clean: boolean): Promise<void> {
     const { world } = this;
-    const code = world.link.up ? "unexpected-frame" : "rejected-version";
+    const early = this.#secret === undefined ? "rejected-version" : "manager-unproven";
+    const code = world.link.up ? "unexpected-frame" : early;
     this.story.push("Rejected");
     const rejected = { code: "version", message: "no" };
     this.#feed(
@@ -343,6 +385,16 @@ class GatewayFuzz implements Fuzz {
 
 describeFuzz("the gateway's end of a link", (seed) => new GatewayFuzz(seed), {
   always: faults,
+  early: [...earlyFaults, ...wrongAnswers],
+  late: lateFaults,
+  share: 0.4,
+});
+
+const secret = new Secret("a secret for the fuzzer");
+
+describeFuzz("the gateway's end of a link with a secret", (seed) => new GatewayFuzz(seed, secret), {
+  always: faults,
   early: earlyFaults,
   late: lateFaults,
+  share: 0.1,
 });

@@ -9,6 +9,7 @@ import { type LinkLoss, ManagerLink } from "../../gateway/links/manager-link.ts"
 import { Counters } from "../../gateway/metrics/counters.ts";
 import { ManagerRouter } from "../../gateway/routers/manager.ts";
 import { type Gate, Sessions } from "../../gateway/slots/sessions.ts";
+import type { Secret } from "../../link/secret.ts";
 import type { Registered } from "../../proto/bodies.ts";
 import { fromGatewayBounds } from "../../proto/frame.ts";
 import { FrameReader } from "../../proto/frame-reader.ts";
@@ -94,6 +95,9 @@ export class GatewayWorld {
   /** Sessions that have ended, on this link or one before. */
   readonly past: number[] = [];
   readonly clients = new Set<FuzzClient>();
+  /** The present link's nonce, as it was registered with, and the proof that was answered. */
+  nonce: Uint8Array = Buffer.alloc(0);
+  proof: Uint8Array | undefined;
   /** Whether what clients get is looked at: not when what was sent to them was spoiled. */
   checkClients = true;
 
@@ -104,7 +108,7 @@ export class GatewayWorld {
   #registered = false;
   readonly #gate = new BanGate();
 
-  constructor(random: Random) {
+  constructor(random: Random, secret?: Secret) {
     this.#random = random;
     this.#ear = this.#newEar();
     this.link = new ManagerLink({
@@ -128,6 +132,7 @@ export class GatewayWorld {
         lost: (loss) => this.#lost(loss),
       },
       limits,
+      secret,
       clock: this.clock,
       random: () => random.next(),
     });
@@ -148,6 +153,7 @@ export class GatewayWorld {
     this.#ear = this.#newEar();
     this.#registered = false;
     this.loss = undefined;
+    this.proof = undefined;
     this.pingMs = 0;
     this.checkClients = true;
     this.live.clear();
@@ -255,9 +261,14 @@ export class GatewayWorld {
   /** A manager's ear: what the gateway says must make sense. */
   #manager(): FromGatewayHandler {
     return {
-      register: () => {
+      register: ({ nonce }) => {
         assert.equal(this.#registered, false, "Register twice");
         this.#registered = true;
+        this.nonce = nonce;
+      },
+      proof: ({ proof }) => {
+        assert.ok(this.#registered && this.proof === undefined && this.pingMs === 0, "a Proof out of place");
+        this.proof = proof;
       },
       listening: () => assert.ok(this.#registered && this.pingMs > 0, "Listening before Registered"),
       ping: ({ sessions }) => assert.ok(sessions <= MAX_CAPACITY),

@@ -5,12 +5,13 @@ import { setImmediate as turn } from "node:timers/promises";
 import { FromGateway } from "../../proto/frame.ts";
 import { FrameBatch } from "../../proto/frame-batch.ts";
 import { toManager } from "../../proto/from-gateway.ts";
+import { decodeMap } from "../../proto/map-body.ts";
 import { sessionId } from "../../proto/session-id.ts";
 import { type BodySpec, gatewayBodies } from "../proto/body-specs.ts";
 import { anyBody, type Fault, gatewayFaults, mutate, pieces } from "./frames.ts";
 import { markOf } from "./fuzz-client.ts";
 import { ReaderWatch } from "./leaks.ts";
-import { MAX_CAPACITY, ManagerWorld, options } from "./manager-world.ts";
+import { MAX_CAPACITY, ManagerWorld, options, secret } from "./manager-world.ts";
 import { Random } from "./random.ts";
 import { describeFuzz, type Fuzz } from "./suite.ts";
 
@@ -50,6 +51,7 @@ const joins: Speech = (batch) => toManager.join(batch, stranger, join);
 const speaks: Speech = (batch) => toManager.message(batch, stranger, nonce, 0, nonce.length);
 const leaves: Speech = (batch) => toManager.disconnected(batch, stranger, ended);
 const registers: Speech = (batch) => toManager.register(batch, registration);
+const proves: Speech = (batch) => toManager.proof(batch, { proof: Buffer.alloc(32, 7) });
 
 /** Out of place before a gateway is registered. */
 const earlyFaults: readonly Fault[] = [
@@ -59,12 +61,14 @@ const earlyFaults: readonly Fault[] = [
   outOfPlace("an early Ping", (batch) => toManager.ping(batch, { seq: 1, at: 0, sessions: 0, capacity: 0 })),
   outOfPlace("an early Listening", (batch) => toManager.listening(batch, [])),
   outOfPlace("an early Draining", (batch) => toManager.draining(batch, drained)),
+  outOfPlace("an early Proof", proves),
   outOfPlace("Register twice", registers, registers),
 ];
 
 /** Out of place once it is. */
 const lateFaults: readonly Fault[] = [
   outOfPlace("a second Register", registers),
+  outOfPlace("a late Proof", proves),
   outOfPlace("a Msg of a stranger", speaks),
   outOfPlace("a Msg of nobody", (batch) => toManager.message(batch, 0, nonce, 0, nonce.length)),
   outOfPlace("a CLDisconnected of a stranger", leaves),
@@ -122,6 +126,10 @@ class ManagerFuzz implements Fuzz {
       await this.#beRejected();
       return;
     }
+    if (this.world.hasSecret && random.chance(0.1)) {
+      await this.#failToProve();
+      return;
+    }
     if (random.chance(0.95)) await this.#register();
     for (let left = random.below(12); left > 0 && this.world.open; left--) await this.#step();
     await this.#finish();
@@ -135,13 +143,39 @@ class ManagerFuzz implements Fuzz {
   }
 
   async #register(): Promise<void> {
-    this.#feed(
-      this.#bytesOf(1, (batch) => this.#sayRegister(batch)),
-      1,
-    );
+    await this.#apply();
     assert.ok(this.world.link.id > 0, "the gateway is not registered");
     await turn();
     this.world.hear();
+  }
+
+  /** Registers, and proves what has to be proven. */
+  async #apply(): Promise<void> {
+    const register = this.#bytesOf(1, (batch) => this.#sayRegister(batch));
+    this.#feed(register, 1);
+    if (!this.world.hasSecret) return;
+    await turn();
+    this.world.hear();
+    const { nonce = Buffer.alloc(0), proof = Buffer.alloc(32) } = this.world.challenge ?? {};
+    const nonces = { register: this.#nonceOf(register), challenge: nonce };
+    assert.ok(secret.isProven(proof, "manager", nonces), "the manager's proof is wrong");
+    this.#feed(
+      this.#bytesOf(1, (batch) => toManager.proof(batch, { proof: secret.prove("gateway", nonces) })),
+      1,
+    );
+  }
+
+  /** The nonce in a Register, whatever else is in it. */
+  #nonceOf(register: Buffer): Uint8Array {
+    const map = decodeMap(register, 8, register.length);
+    return map.get("nonce") as Uint8Array;
+  }
+
+  async #failToProve(): Promise<void> {
+    this.story.push("a wrong Proof");
+    const speeches = [registers, proves];
+    for (const speech of speeches) this.#feed(this.#bytesOf(1, speech), 1);
+    return this.#endOf("rejected-bad-secret");
   }
 
   #sayRegister(batch: FrameBatch): void {
@@ -152,10 +186,7 @@ class ManagerFuzz implements Fuzz {
   async #beRejected(): Promise<void> {
     this.story.push("rejected");
     this.world.rejectNext = { code: "name-taken", message: "no" };
-    this.#feed(
-      this.#bytesOf(1, (batch) => this.#sayRegister(batch)),
-      1,
-    );
+    await this.#apply();
     if (this.#random.chance(0.5))
       this.#feed(
         this.#bytesOf(1, (batch) => toManager.draining(batch, drained)),

@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import type { Socket } from "node:net";
+import { Secret } from "../../link/secret.ts";
 import { GatewayLink, type GatewayLinkOwner } from "../../manager-stub/gateway-link.ts";
 import type { Session } from "../../manager-stub/session.ts";
 import type * as body from "../../proto/bodies.ts";
@@ -23,6 +24,8 @@ export const options = {
   sendBufferBytes: 24 * 1024,
   registerTimeoutMs: 1000,
 } as const;
+
+export const secret = new Secret("a secret for the fuzzer");
 
 /** The most sessions that a gateway is given. */
 export const MAX_CAPACITY = 24;
@@ -54,6 +57,9 @@ export class ManagerWorld {
   clean = true;
   /** What `Register` is answered with next. */
   rejectNext: body.Rejected | undefined;
+  /** Whether the present link has a secret, and what it was challenged with. */
+  hasSecret = false;
+  challenge: body.Challenge | undefined;
   /** Everything that was counted over all links. */
   readonly counts = { joins: 0, messages: 0, lefts: 0, pongs: 0, drops: 0, admits: 0 };
 
@@ -86,7 +92,9 @@ export class ManagerWorld {
     this.admission = this.#random.chance(0.4);
     this.live.clear();
     this.known.clear();
-    const linkOptions = { ...options, admit: this.admission };
+    this.hasSecret = this.#random.chance(0.3);
+    this.challenge = undefined;
+    const linkOptions = { ...options, admit: this.admission, ...(this.hasSecret && { secret }) };
     this.link = new GatewayLink(this.stream as unknown as Socket, linkOptions, this.#owner());
     return this.link;
   }
@@ -143,6 +151,7 @@ export class ManagerWorld {
   #owner(): GatewayLinkOwner {
     return {
       register: () => {
+        assert.equal(this.challenge !== undefined, this.hasSecret, "nobody registers without a proof");
         if (this.rejectNext !== undefined) return this.rejectNext;
         this.capacity = this.#random.between(1, MAX_CAPACITY);
         return { id: ++this.#lastId, capacity: this.capacity };
@@ -222,6 +231,13 @@ export class ManagerWorld {
       message: find,
       messageAll: () => assert.ok(this.#answered),
       shutdown: () => assert.ok(this.#answered),
+      challenge: (challenge) => {
+        assert.ok(
+          this.hasSecret && this.challenge === undefined && !this.#answered,
+          "a Challenge out of place",
+        );
+        this.challenge = challenge;
+      },
       pong: () => {
         assert.ok(this.#answered);
         this.counts.pongs++;

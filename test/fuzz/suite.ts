@@ -33,6 +33,11 @@ export interface FuzzFaults {
   readonly late: readonly Fault[];
 }
 
+export interface FuzzRuns extends FuzzFaults {
+  /** The part of the frames that the long run has; half of them unless it is set. */
+  readonly share?: number;
+}
+
 /** Runs `body`; its error says how to see it again. */
 async function told(fuzz: Fuzz, body: () => Promise<void>): Promise<void> {
   try {
@@ -44,8 +49,8 @@ async function told(fuzz: Fuzz, body: () => Promise<void>): Promise<void> {
 }
 
 /** Declares the runs. `make` gives a fresh end of a link. */
-export function describeFuzz(name: string, make: (seed: number) => Fuzz, faults: FuzzFaults): void {
-  const { always, early, late } = faults;
+export function describeFuzz(name: string, make: (seed: number) => Fuzz, runs: FuzzRuns): void {
+  const { always, early, late, share = 0.5 } = runs;
   const begin = (t: TestContext) => {
     const fuzz = make(fuzzSeed);
     t.after(() => fuzz.close());
@@ -65,7 +70,7 @@ export function describeFuzz(name: string, make: (seed: number) => Fuzz, faults:
     test("takes or refuses whatever comes, and leaves nothing behind", async (t) => {
       const fuzz = begin(t);
       const memory = new MemoryWatch();
-      const total = fuzzFrames / 2;
+      const total = fuzzFrames * share;
       const start = process.hrtime.bigint();
       await told(fuzz, async () => {
         while (fuzz.frames < total) {

@@ -76,6 +76,37 @@ describe("the gateway's configuration", () => {
     }
   });
 
+  test("takes a secret from the environment alone, and never shows it", (t) => {
+    const env = { SIDEGATE_MANAGER_SECRET: "a secret for the tests" };
+    const config = run([], env);
+    assert.doesNotMatch(JSON.stringify(config), /a secret/);
+    const nonces = { register: Buffer.alloc(16), challenge: Buffer.alloc(16) };
+    assert.equal(config.managerSecret?.prove("gateway", nonces).length, 32);
+    const printed = print(["--print-config"], env);
+    assert.match(printed, /^managerSecret +\*\*\* +from SIDEGATE_MANAGER_SECRET$/m);
+    assert.doesNotMatch(printed, /a secret/);
+    assert.match(print(["--print-config"]), /^managerSecret +default$/m);
+    assert.doesNotMatch(print(["--help"]), /--manager-secret /);
+    refused(/unknown option '--manager-secret'/, ["--manager-secret", "a secret for the tests"]);
+    const path = file(t, { managerSecret: "a secret for the tests" });
+    const message = /^managerSecret may not stand in .*\/sidegate\.json; set SIDEGATE_MANAGER_SECRET$/;
+    refused(message, ["--config", path]);
+  });
+
+  test("refuses a secret that is too short without showing it", () => {
+    const message =
+      /^managerSecret \(from SIDEGATE_MANAGER_SECRET\): a secret must have at least 16 bytes; this one has 8$/;
+    refused(message, [], { SIDEGATE_MANAGER_SECRET: "hunter22" });
+    refused(/this one has 0$/, [], { SIDEGATE_MANAGER_SECRET: "" });
+  });
+
+  test("refuses two secrets", () => {
+    const env = { SIDEGATE_MANAGER_SECRET: "a secret for the tests", SIDEGATE_MANAGER_SECRET_FILE: "secret" };
+    refused(/^managerSecret and managerSecretFile are both set/, [], env);
+    const tickets = { SIDEGATE_TICKET_SECRET: "5a".repeat(32), SIDEGATE_TICKET_SECRET_FILE: "secret" };
+    refused(/^ticketSecret and ticketSecretFile are both set/, [], tickets);
+  });
+
   test("takes several listeners: by repeated flags, by commas in a variable, by a list in the file", (t) => {
     const urls = ["tcp://127.0.0.1:1?name=a", "tcp://[::1]:2?name=b&reusePort=true&backlog=7"];
     const byFlags = run(urls.flatMap((url) => ["--listen", url])).listen;
@@ -143,6 +174,27 @@ describe("the gateway's configuration", () => {
       "two listeners of one name",
       ["--listen", "tcp://127.0.0.1:1", "--listen", "tcp://127.0.0.2:1"],
       /two listeners are named 'tcp-1'/,
+    ],
+    [
+      "a certificate without its key",
+      ["--manager", "tls://127.0.0.1:1", "--manager-cert", "x"],
+      /managerCert and managerKey go together/,
+    ],
+    [
+      "a key without its certificate",
+      ["--manager", "tls://127.0.0.1:1", "--manager-key", "x"],
+      /managerCert and managerKey go together/,
+    ],
+    ["an authority for a link without TLS", ["--manager-ca", "x"], /managerCa is for a manager at tls:/],
+    [
+      "a certificate for a link without TLS",
+      ["--manager", "tcp://127.0.0.1:1", "--manager-cert", "x", "--manager-key", "x"],
+      /managerCert is for a manager at tls:/,
+    ],
+    [
+      "a server's name that is an address",
+      ["--manager", "tls://127.0.0.1:1", "--manager-servername", "127.0.0.1"],
+      /managerServername .*must be a host's name, and no IP address/,
     ],
     ["a stray argument", ["start"], /too many arguments/],
     [

@@ -15,6 +15,7 @@ import { next, until } from "./wait.ts";
 /** A frame as it came; payloads are copies. */
 export type Heard =
   | { readonly type: "register"; readonly body: body.Register }
+  | { readonly type: "proof"; readonly body: body.Proof }
   | { readonly type: "listening"; readonly body: body.Listening }
   | { readonly type: "ping"; readonly body: body.Ping }
   | { readonly type: "draining"; readonly body: body.Draining }
@@ -87,6 +88,7 @@ export class RawLink {
 function recorder(heard: Heard[]): FromGatewayHandler {
   return {
     register: (body) => heard.push({ type: "register", body }),
+    proof: (body) => heard.push({ type: "proof", body }),
     listening: (body) => heard.push({ type: "listening", body }),
     ping: (body) => heard.push({ type: "ping", body }),
     draining: (body) => heard.push({ type: "draining", body }),

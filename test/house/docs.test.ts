@@ -7,6 +7,7 @@ import { describe, test } from "node:test";
 import { ExitCode } from "../../gateway/exit-codes.ts";
 import { type SettingName, settingNames, settings } from "../../gateway/settings.ts";
 import { slotEvents, transitions } from "../../gateway/slots/states.ts";
+import { tlsFailures } from "../../link/tls.ts";
 import { ROOT } from "../helpers/process.ts";
 
 const pages = ["README.md", "CHANGELOG.md", ...globSync("docs/**/*.md", { cwd: ROOT })];
@@ -61,7 +62,7 @@ describe("the documentation", () => {
       ),
     ].map((match) => match[1] ?? match[2] ?? match[3] ?? "");
     assert.ok(codes.length > 10);
-    for (const code of codes)
+    for (const code of [...codes, ...tlsFailures])
       assert.ok(text.includes(`\`${code}\``), `docs/errors.md does not explain ${code}`);
   });
 

@@ -2,13 +2,15 @@
 """A small manager, written from docs/protocol.md alone: it echoes, and obeys `all WORD`, `bye`, `cut` and `stop`.
 
 With `admit` it lets clients in one by one: not those of a listener named `closed`, which it bans for a second.
+With SIDEGATE_MANAGER_SECRET it asks gateways for proofs.
 Usage: manager.py unix:/path/to.sock | tcp://host:port [capacity [admit]]
 Events go to stdout, one JSON object a line; faults go to stderr. SIGTERM, or the end of stdin, ends it."""
-import json, os, signal, socket, socketserver, struct, sys, threading, urllib.parse
+import hashlib, hmac, json, os, signal, socket, socketserver, struct, sys, threading, urllib.parse
 
 PING_MS, MAX_FRAME, FIRST_MAX_FRAME, MAX_MAP, REGISTER_S = 200, 1 << 20, 65536, 65536, 15
-JOIN, GONE, MSG, PING, REGISTER, LISTENING, ACK, DRAINING = FROM_GATEWAY = 0, 1, 2, 3, 16, 18, 19, 20
-SEND, SEND_ALL, DROP, DISCARD, SHUTDOWN, REGISTERED, REJECTED, PONG, ADMIT = 0, 1, 2, 3, 4, 16, 17, 20, 39
+JOIN, GONE, MSG, PING, REGISTER, PROOF, LISTENING, ACK, DRAINING = FROM_GATEWAY = 0, 1, 2, 3, 16, 17, 18, 19, 20
+SEND, SEND_ALL, DROP, DISCARD, SHUTDOWN, REGISTERED, REJECTED, CHALLENGE, PONG, ADMIT = 0, 1, 2, 3, 4, 16, 17, 18, 20, 39
+SECRET = os.environ.get("SIDEGATE_MANAGER_SECRET", "").encode()
 # MessagePack: what follows the tags 0xC4 to 0xDF, a size or a number, as a struct format; "-" is not plain.
 HEADS = "BHI---fdBHIQbhiq-----BHIHIHI"
 
@@ -63,7 +65,7 @@ def emit(event, **more):
 class Link(socketserver.StreamRequestHandler):
     """The link of one gateway, in a thread of its own."""
     capacity, admit, last_id, names, lock = 100, False, 0, set(), threading.Lock()  # of all links
-    timeout, name = REGISTER_S, None
+    timeout, name, applicant = REGISTER_S, None, None
 
     def send(self, kind, data=b""):  # may block for a while, but not for ever: a gateway never stops reading
         try:
@@ -85,7 +87,8 @@ class Link(socketserver.StreamRequestHandler):
             emit("down")
 
     def frame(self, kind, size):
-        if kind not in FROM_GATEWAY or (kind == REGISTER) != (self.name is None):
+        first = (PROOF,) if self.applicant else (REGISTER,) if self.name is None else ()
+        if kind not in FROM_GATEWAY or (kind not in first if first else kind in (REGISTER, PROOF)):
             raise ValueError("unknown-type or unexpected-frame: %d" % kind)
         if size > (FIRST_MAX_FRAME if self.name is None else MAX_FRAME) or (kind == ACK and size != 8):
             raise ValueError("frame-too-big or bad-length: %d bytes in type %d" % (size, kind))
@@ -126,7 +129,13 @@ class Link(socketserver.StreamRequestHandler):
         self.send(kind, struct.pack("<I", session) + body)
 
     def control_frame(self, kind, body):
-        if kind == REGISTER:
+        if kind == REGISTER and SECRET:
+            self.applicant = body, body["nonce"] + os.urandom(16)
+            self.send(CHALLENGE, encode({"nonce": self.applicant[1][16:], "proof": self.proof(b"manager")}))
+        elif kind == PROOF and not hmac.compare_digest(body["proof"], self.proof(b"gateway")):
+            self.reject("bad-secret", self.applicant[0]["name"])
+        elif kind in (REGISTER, PROOF):
+            body, self.applicant = self.applicant[0] if SECRET else body, None
             self.register(body["name"], body["version"], body["maxFrame"])
         elif kind == LISTENING:
             emit("up", endpoints=body["endpoints"])
@@ -136,12 +145,18 @@ class Link(socketserver.StreamRequestHandler):
         elif kind == DRAINING:
             emit("draining")
 
+    def proof(self, who):
+        return hmac.new(SECRET, who + self.applicant[1], hashlib.sha256).digest()
+
+    def reject(self, code, name):
+        self.send(REJECTED, encode({"code": code, "message": "cannot take on '%s'" % name}))
+        raise ValueError("rejected '%s': %s" % (name, code))
+
     def register(self, name, version, max_frame):
         with Link.lock:
             refused = "version" if version != 1 else "name-taken" if name in Link.names else None
             if refused:
-                self.send(REJECTED, encode({"code": refused, "message": "cannot take on '%s'" % name}))
-                raise ValueError("rejected '%s': %s" % (name, refused))
+                self.reject(refused, name)
             Link.names.add(name)
             Link.last_id = own_id = Link.last_id + 1
         self.name, self.max_frame = name, int(max_frame)

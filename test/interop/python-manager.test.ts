@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { TestClient } from "../helpers/client.ts";
+import { recordLog } from "../helpers/log.ts";
 import { socketPath, startTestGateway } from "../helpers/rig.ts";
 import { until } from "../helpers/wait.ts";
 
@@ -22,10 +23,9 @@ class PythonManager {
   #text = "";
   #errors = "";
 
-  constructor(t: TestContext, address: string, ...more: readonly string[]) {
-    this.child = spawn("python3", [join(import.meta.dirname, "manager.py"), address, ...more], {
-      stdio: "pipe",
-    });
+  constructor(t: TestContext, address: string, more: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
+    const args = [join(import.meta.dirname, "manager.py"), address, ...more];
+    this.child = spawn("python3", args, { stdio: "pipe", env: { ...process.env, ...env } });
     this.child.stdout?.on("data", (text) => {
       this.#text += text;
     });
@@ -116,7 +116,7 @@ test("a manager in Python lets clients in one by one, and sends framed messages 
   skip,
 }, async (t) => {
   const address = `unix:${socketPath(t)}`;
-  const manager = new PythonManager(t, address, "100", "admit");
+  const manager = new PythonManager(t, address, ["100", "admit"]);
   await manager.heard("listening");
   const listen = [
     "tcp://127.0.0.1:0?name=open&framing=line&maxMessageBytes=200000",
@@ -153,4 +153,24 @@ test("a manager in Python lets clients in one by one, and sends framed messages 
   );
   assert.deepEqual(reasons.sort(), ["denied", "dropped"], "the other from its address has to go, too");
   await until(() => gateway.sessions.table.usedCount === 0, "all are acknowledged");
+});
+
+test("a manager in Python and a gateway prove to each other that they have the same secret", {
+  skip,
+}, async (t) => {
+  const secret = "a secret in two languages";
+  const address = `unix:${socketPath(t)}`;
+  const manager = new PythonManager(t, address, [], { SIDEGATE_MANAGER_SECRET: secret });
+  await manager.heard("listening");
+  const { log, loss } = recordLog();
+  await startTestGateway(
+    t,
+    address,
+    { name: "stranger", managerSecret: "a secret in one language" },
+    { log },
+  );
+  await loss("manager-bad-proof");
+  await startTestGateway(t, address, { name: "edge", managerSecret: secret });
+  assert.equal((await manager.heard("registered")).name, "edge");
+  await manager.heard("up");
 });

@@ -21,8 +21,11 @@ interface Rig {
   send(length: number, mark?: number): Buffer;
 }
 
-function rig(events: Partial<FramedStreamEvents> = {}, congestedBytes = 1000 * KIB): Rig {
-  const stream = new FakeStream();
+function rig(
+  events: Partial<FramedStreamEvents> = {},
+  congestedBytes = 1000 * KIB,
+  stream = new FakeStream(),
+): Rig {
   const told: unknown[] = [];
   const framed = new FramedStream({
     open: stream.open,
@@ -513,6 +516,15 @@ describe("frames that are read", () => {
     await untilClosed(made.told);
     assert.deepEqual(made.told, ["01", { closed: undefined }]);
   });
+});
+
+test("a stream over TLS is told to be connected only once who answers has shown who it is", () => {
+  const encrypted = Object.assign(new FakeStream(), { encrypted: true });
+  const { told } = rig({}, undefined, encrypted);
+  encrypted.emit("connect");
+  assert.deepEqual(told, []);
+  encrypted.emit("secureConnect");
+  assert.deepEqual(told, ["connected"]);
 });
 
 test("that the stream is connected is told when it says so", () => {

@@ -4,14 +4,23 @@ import { connect, createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { ListenError, ManagerServer } from "../../manager-stub/index.ts";
+import {
+  ListenError,
+  ListenOptionsError,
+  ManagerServer,
+  type ManagerServerOptions,
+} from "../../manager-stub/index.ts";
 import { socketPath, startManager, temporaryDirectory } from "../helpers/rig.ts";
 import { next } from "../helpers/wait.ts";
 import { RawGateway } from "./raw-gateway.ts";
 
 /** That a manager can't listen there, and what it says. */
-async function rejects(listen: string, message: string | RegExp): Promise<void> {
-  const manager = new ManagerServer({ listen });
+async function rejects(
+  listen: string,
+  message: string | RegExp,
+  options: ManagerServerOptions = {},
+): Promise<void> {
+  const manager = new ManagerServer({ listen, ...options });
   const listening = manager.listen();
   listening.then(
     () => manager.close(),
@@ -37,6 +46,8 @@ async function leaveSocket(path: string): Promise<void> {
 function modeOf(path: string): string {
   return (statSync(path).mode & 0o777).toString(8);
 }
+
+const SECRET = "a secret for the tests";
 
 const hasIpv6 = Object.values(networkInterfaces()).some((one) =>
   one?.some(({ address }) => address === "::1"),
@@ -150,6 +161,52 @@ describe("a manager on TCP", () => {
   });
 
   test("says what is wrong with an address that this machine does not have", async () => {
-    await rejects("tcp://192.0.2.1:0", /^cannot listen on tcp:\/\/192\.0\.2\.1:0: .*EADDRNOTAVAIL/);
+    const expected = /^cannot listen on tcp:\/\/192\.0\.2\.1:0: .*EADDRNOTAVAIL/;
+    await rejects("tcp://192.0.2.1:0", expected, { secret: SECRET });
+  });
+});
+
+describe("a manager beyond loopback", () => {
+  const beyond = [
+    "tcp://0.0.0.0:0",
+    "tcp://[::]:0",
+    "tcp://192.0.2.1:0",
+    "tcp://manager.example:0",
+    "tcp://127.1:0",
+  ];
+
+  for (const listen of beyond) {
+    test(`refuses to listen on ${listen} with neither a secret nor TLS, and says what to do`, async () => {
+      const manager = new ManagerServer({ listen });
+      await assert.rejects(manager.listen(), (error: Error) => {
+        assert.ok(error instanceof ListenOptionsError && error instanceof ListenError);
+        const what = "everybody who can reach this address could register as a gateway";
+        assert.equal(
+          error.message,
+          `cannot listen on ${listen}: ${what}; give it a secret, use tls://, or listen on loopback`,
+        );
+        return true;
+      });
+    });
+  }
+
+  test("listens there with a secret", async (t) => {
+    const { link } = await startManager(t, { listen: "tcp://0.0.0.0:0", secret: SECRET });
+    assert.match(link, /^tcp:\/\/0\.0\.0\.0:[1-9]\d*$/);
+  });
+
+  test("needs neither on loopback, by whatever name", async (t) => {
+    for (const host of [
+      "127.0.0.1",
+      "127.1.2.3",
+      "localhost",
+      ...(hasIpv6 ? ["[::1]", "[::ffff:127.0.0.1]"] : []),
+    ])
+      await startManager(t, { listen: `tcp://${host}:0` });
+  });
+
+  test("needs a certificate for TLS, on loopback too", async () => {
+    const message = "cannot listen on tls://127.0.0.1:0: TLS needs a certificate and its key";
+    await rejects("tls://127.0.0.1:0", message, { secret: SECRET });
   });
 });

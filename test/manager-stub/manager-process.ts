@@ -26,6 +26,11 @@ export function start(t: TestContext, ...args: readonly string[]): TestProcess {
   return new TestProcess(t, MAIN, args);
 }
 
+/** Runs the program to its end, with these variables in its environment. */
+export function runWith(t: TestContext, env: NodeJS.ProcessEnv, ...args: readonly string[]): Promise<Ended> {
+  return end(new TestProcess(t, MAIN, args, env));
+}
+
 /** Runs the program to its end. */
 export function run(t: TestContext, ...args: readonly string[]): Promise<Ended> {
   return end(start(t, ...args));

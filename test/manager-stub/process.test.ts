@@ -89,7 +89,7 @@ describe("a command line that is wrong", () => {
     ["--lissten unix:x", /^error: unknown option '--lissten'\n\(Did you mean --listen\?\)\n$/],
     ["clt gateways", /^error: unknown command 'clt'; there is 'ctl'\n$/],
     ["ctl gatways", /^error: unknown command 'gatways'\n\(Did you mean gateways\?\)\n$/],
-    ["--listen http://x", /'http:\/\/x' is not a link address; use unix:\/path or tcp:\/\/host:port\n$/],
+    ["--listen http://x", /'http:\/\/x' is not a link address; use unix:\/path, .* or tls:\/\/host:port\n$/],
     ["--http game/path:80", /'game\/path:80' is invalid. It must be host:port.\n$/],
     ["--http 127.0.0.1:65536", /'127.0.0.1:65536' is invalid. It must be host:port.\n$/],
     ["--capacity 0", /'0' is invalid. It must be a whole number from 1 to 1048576.\n$/],

@@ -159,8 +159,8 @@ const onceRegistered: readonly Violation[] = [
   {
     what: "a Proof, which was not asked for",
     code: "unexpected-frame",
-    message: /^frame type 17 was not asked for/,
-    say: map(FromGateway.Proof, {}),
+    message: /^a Proof that was not asked for has no place here/,
+    say: (batch) => toManager.proof(batch, { proof: Buffer.alloc(32) }),
   },
   {
     what: "a body that is not a map",

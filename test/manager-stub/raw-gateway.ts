@@ -6,6 +6,7 @@
 import { EventEmitter } from "node:events";
 import { connect, type Socket } from "node:net";
 import type { TestContext } from "node:test";
+import { type ConnectionOptions, connect as tlsConnect } from "node:tls";
 import * as body from "../../proto/bodies.ts";
 import {
   DEFAULT_MAX_FRAME,
@@ -71,9 +72,12 @@ export class RawGateway {
   #told: Told[] = [];
   #pings = 0;
 
-  constructor(link: string) {
+  /** @param tls how to dial an address of TLS; no other needs it */
+  constructor(link: string, tls: ConnectionOptions = {}) {
     const address = parseLinkUrl(link);
-    this.socket = address.kind === "unix" ? connect(address.path) : connect(address.port, address.host);
+    if (address.kind === "unix") this.socket = connect(address.path);
+    else if (address.kind === "tcp") this.socket = connect(address.port, address.host);
+    else this.socket = tlsConnect(address.port, address.host, tls);
     const reader = new FrameReader(fromManagerBounds, DEFAULT_MAX_FRAME, (type, bytes, start, end) => {
       this.#told.push(describe(type, bytes.subarray(start, end)));
     });
@@ -89,10 +93,10 @@ export class RawGateway {
   }
 
   /** Connects, and says nothing. It is closed with the test. */
-  static async connect(t: TestContext, link: string): Promise<RawGateway> {
-    const gateway = new RawGateway(link);
+  static async connect(t: TestContext, link: string, tls?: ConnectionOptions): Promise<RawGateway> {
+    const gateway = new RawGateway(link, tls);
     t.after(() => gateway.close());
-    await next(gateway.socket, "connect");
+    await next(gateway.socket, link.startsWith("tls:") ? "secureConnect" : "connect");
     return gateway;
   }
 
@@ -101,8 +105,9 @@ export class RawGateway {
     t: TestContext,
     link: string,
     register: Partial<body.Register> = {},
+    tls?: ConnectionOptions,
   ): Promise<RawGateway> {
-    const gateway = await RawGateway.connect(t, link);
+    const gateway = await RawGateway.connect(t, link, tls);
     await gateway.register(register);
     return gateway;
   }
@@ -122,7 +127,16 @@ export class RawGateway {
 
   /** Sends a Register, and gives whatever is answered. */
   async askToRegister(register: Partial<body.Register> = {}): Promise<Told> {
-    this.send((batch) => toManager.register(batch, { ...REGISTER, ...register }));
+    return this.#ask((batch) => toManager.register(batch, { ...REGISTER, ...register }));
+  }
+
+  /** Sends a Proof, and gives whatever is answered. */
+  prove(proof: Uint8Array): Promise<Told> {
+    return this.#ask((batch) => toManager.proof(batch, { proof }));
+  }
+
+  async #ask(append: (batch: FrameBatch) => void): Promise<Told> {
+    this.send(append);
     await this.#until(() => this.closed || this.#told.length > 0);
     return this.#told.shift() ?? ["nothing"];
   }
@@ -207,6 +221,8 @@ function describe(type: number, data: Buffer): Told {
       return [name, body.registered(map(0), name)];
     case FromManager.Rejected:
       return [name, body.rejected(map(0), name)];
+    case FromManager.Challenge:
+      return [name, body.challenge(map(0), name)];
     case FromManager.Pong:
       return [name, body.pong(map(0), name)];
     default:

@@ -246,6 +246,6 @@ describe("a manager's options", () => {
 
   test("say what is wrong with an address when it is listened on", async () => {
     const manager = new ManagerServer({ listen: "http://127.0.0.1:1" });
-    await assert.rejects(manager.listen(), /is not a link address; use unix:\/path or tcp:\/\/host:port/);
+    await assert.rejects(manager.listen(), /is not a link address; use unix:\/path, tcp:\/\/host:port/);
   });
 });

@@ -25,6 +25,7 @@ export interface BodySpec {
 const NAN = Number.NaN;
 const INFINITE = Number.POSITIVE_INFINITY;
 const bin16 = Buffer.from("000102030405060708090a0b0c0d0e0f", "hex");
+const bin32 = Buffer.from("647eb59a55b2975ddbdb349683ad5ec4f00a0a8a513a697cd7911e1a8f174bbd", "hex");
 const noNumbers: readonly Packable[] = [null, true, "7", "", bin16, [], [7], {}];
 
 function integer(min: number, max: number): KeySpec {
@@ -70,11 +71,11 @@ const boolean: KeySpec = {
   any: fc.boolean(),
 };
 
-function bin(length: number): KeySpec {
+function bin(length: 16 | 32): KeySpec {
   const misfits = [Buffer.alloc(0), Buffer.alloc(length - 1), Buffer.alloc(length + 1), null, 7, true];
   return {
     optional: false,
-    fits: [bin16.subarray(0, length), Buffer.alloc(length, 0xff)],
+    fits: [length === 16 ? bin16 : bin32, Buffer.alloc(length, 0xff)],
     misfits: [...misfits, "x".repeat(length), Array<number>(length).fill(1), {}],
     any: fc.uint8Array({ minLength: length, maxLength: length }).map((bytes) => Buffer.from(bytes)),
   };
@@ -237,6 +238,7 @@ export const gatewayBodies = {
       resume: optional(map({ epoch: bin(16), received: count })),
     },
   },
+  Proof: { read: bodies.proof, keys: { proof: bin(32) } },
   Listening: { read: bodies.listening, keys: { endpoints: list(endpoint, 256) } },
   Draining: { read: bodies.draining, keys: { reason: text(1024), drainMs: number } },
 } as const satisfies Record<string, BodySpec>;
@@ -269,6 +271,7 @@ export const managerBodies = {
     },
   },
   Rejected: { read: bodies.rejected, keys: { code: text(128), message: text(1024) } },
+  Challenge: { read: bodies.challenge, keys: { nonce: bin(16), proof: bin(32) } },
   Pong: { read: bodies.pong, keys: { seq: count, at: number } },
 } as const satisfies Record<string, BodySpec>;
 

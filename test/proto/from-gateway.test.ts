@@ -16,6 +16,7 @@ type Said =
   | { readonly what: "message"; readonly session: number; readonly payload: Buffer }
   | { readonly what: "ping"; readonly body: body.Ping }
   | { readonly what: "register"; readonly body: body.Register }
+  | { readonly what: "proof"; readonly body: body.Proof }
   | { readonly what: "listening"; readonly body: body.Listening }
   | { readonly what: "draining"; readonly body: body.Draining };
 
@@ -25,6 +26,7 @@ function say(batch: FrameBatch, said: Said): void {
   else if (said.what === "disconnected") toManager.disconnected(batch, said.session, said.body);
   else if (said.what === "ping") toManager.ping(batch, said.body);
   else if (said.what === "register") toManager.register(batch, said.body);
+  else if (said.what === "proof") toManager.proof(batch, said.body);
   else if (said.what === "listening") toManager.listening(batch, said.body.endpoints);
   else toManager.draining(batch, said.body);
 }
@@ -39,6 +41,7 @@ function listener(heard: Said[]): FromGatewayHandler {
     },
     ping: (body) => heard.push({ what: "ping", body }),
     register: (body) => heard.push({ what: "register", body }),
+    proof: (body) => heard.push({ what: "proof", body }),
     listening: (body) => heard.push({ what: "listening", body }),
     draining: (body) => heard.push({ what: "draining", body }),
   };
@@ -72,6 +75,7 @@ const anything = fc.oneof(
   record({ what: fc.constant("message"), session, payload }),
   record({ what: fc.constant("ping"), body: bodyOf("Ping") }),
   record({ what: fc.constant("register"), body: bodyOf("Register") }),
+  record({ what: fc.constant("proof"), body: bodyOf("Proof") }),
   record({ what: fc.constant("listening"), body: bodyOf("Listening") }),
   record({ what: fc.constant("draining"), body: bodyOf("Draining") }),
 ) as fc.Arbitrary<Said>;
@@ -120,13 +124,9 @@ describe("what a manager hears", () => {
     assert.deepEqual(hear(frame(FromGateway.Ack, Buffer.alloc(8, 0xff))), []);
   });
 
-  test("a Proof, which nobody asked for, is refused", () => {
-    assert.throws(() => hear(frame(FromGateway.Proof, hex("80"))), refusal("unexpected-frame", /17/));
-  });
-
   test("a body that is no map, or not the frame's own, is refused and tells no handler", () => {
     for (const [name, type] of Object.entries(FromGateway)) {
-      if (name === "Msg" || name === "Ack" || name === "Proof") continue;
+      if (name === "Msg" || name === "Ack") continue;
       const send = name.startsWith("CL")
         ? sessionFrame.bind(undefined, type, 7)
         : frame.bind(undefined, type);

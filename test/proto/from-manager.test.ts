@@ -18,6 +18,7 @@ type Said =
   | { readonly what: "shutdown"; readonly body: body.Shutdown }
   | { readonly what: "registered"; readonly body: body.Registered }
   | { readonly what: "rejected"; readonly body: body.Rejected }
+  | { readonly what: "challenge"; readonly body: body.Challenge }
   | { readonly what: "pong"; readonly body: body.Pong }
   | { readonly what: "admit"; readonly session: number };
 
@@ -29,6 +30,7 @@ function say(batch: FrameBatch, said: Said): void {
   else if (said.what === "shutdown") toGateway.shutdown(batch, said.body);
   else if (said.what === "registered") toGateway.registered(batch, said.body);
   else if (said.what === "rejected") toGateway.rejected(batch, said.body);
+  else if (said.what === "challenge") toGateway.challenge(batch, said.body);
   else if (said.what === "admit") toGateway.admit(batch, said.session);
   else toGateway.pong(batch, said.body);
 }
@@ -54,6 +56,7 @@ function listener(heard: Said[]): FromManagerHandler {
     shutdown: (body) => heard.push({ what: "shutdown", body }),
     registered: (body) => heard.push({ what: "registered", body }),
     rejected: (body) => heard.push({ what: "rejected", body }),
+    challenge: (body) => heard.push({ what: "challenge", body }),
     pong: (body) => heard.push({ what: "pong", body }),
     admit: (session) => heard.push({ what: "admit", session }),
   };
@@ -89,6 +92,7 @@ const anything = fc.oneof(
   record({ what: fc.constant("shutdown"), body: bodyOf("Shutdown") }),
   record({ what: fc.constant("registered"), body: bodyOf("Registered") }),
   record({ what: fc.constant("rejected"), body: bodyOf("Rejected") }),
+  record({ what: fc.constant("challenge"), body: bodyOf("Challenge") }),
   record({ what: fc.constant("pong"), body: bodyOf("Pong") }),
   record({ what: fc.constant("admit"), session }),
 ) as fc.Arbitrary<Said>;
@@ -173,10 +177,6 @@ describe("what a gateway hears", () => {
     assert.deepEqual(hear(frame(FromManager.Ack, Buffer.alloc(8, 0xff))), []);
   });
 
-  test("a Challenge, which this version does not know, is refused", () => {
-    assert.throws(() => hear(frame(FromManager.Challenge, hex("80"))), refusal("unexpected-frame", /18/));
-  });
-
   test("an Admit is a session and nothing more", () => {
     assert.deepEqual(Buffer.concat(admitted(0x00300007)), hex("27000000 04000000 07003000"));
     for (const data of ["", "070030", "0700300080"])
@@ -186,8 +186,8 @@ describe("what a gateway hears", () => {
   test("a body that is no map is refused", () => {
     for (const type of [FromManager.Drop, FromManager.DropDiscard])
       assert.throws(() => hear(sessionFrame(type, 7, hex("c0"))), refusal("bad-map"));
-    for (const type of [FromManager.Shutdown, FromManager.Registered, FromManager.Rejected, FromManager.Pong])
-      assert.throws(() => hear(frame(type, hex("c0"))), refusal("bad-map"));
+    for (const name of ["Shutdown", "Registered", "Rejected", "Challenge", "Pong"] as const)
+      assert.throws(() => hear(frame(FromManager[name], hex("c0"))), refusal("bad-map"));
   });
 
   test("a map that is not the frame's own is refused, and names the frame", () => {
@@ -197,7 +197,7 @@ describe("what a gateway hears", () => {
         () => hear(sessionFrame(FromManager[name], 7, wrong)),
         refusal("bad-body", RegExp(`^${name}\\.`)),
       );
-    for (const name of ["Shutdown", "Registered", "Rejected", "Pong"] as const)
+    for (const name of ["Shutdown", "Registered", "Rejected", "Challenge", "Pong"] as const)
       assert.throws(() => hear(frame(FromManager[name], wrong)), refusal("bad-body", RegExp(`^${name}\\.`)));
   });
 

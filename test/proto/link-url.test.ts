@@ -15,6 +15,8 @@ const addresses: readonly [string, LinkAddress][] = [
   ["tcp://127.0.0.1:7380", { kind: "tcp", host: "127.0.0.1", port: 7380 }],
   ["tcp://manager.example:1", { kind: "tcp", host: "manager.example", port: 1 }],
   ["tcp://127.0.0.1:0", { kind: "tcp", host: "127.0.0.1", port: 0 }],
+  ["tls://manager.example:7390", { kind: "tls", host: "manager.example", port: 7390 }],
+  ["tls://[::1]:7390", { kind: "tls", host: "::1", port: 7390 }],
   ["tcp://[::1]:65535", { kind: "tcp", host: "::1", port: 65_535 }],
 ];
 
@@ -32,6 +34,7 @@ describe("addresses of links", () => {
 
   test("a slash behind the port says nothing", () => {
     assert.deepEqual(parseLinkUrl("tcp://127.0.0.1:7380/"), { kind: "tcp", host: "127.0.0.1", port: 7380 });
+    assert.deepEqual(parseLinkUrl("tls://127.0.0.1:7380/"), { kind: "tls", host: "127.0.0.1", port: 7380 });
   });
 
   test("a path may have as many bytes as a socket's address takes, and no more", () => {
@@ -64,11 +67,16 @@ describe("addresses of links", () => {
     "tcp://127.0.0.1:7380/path",
     "tcp://127.0.0.1:7380?name=a",
     "tcp://127.0.0.1:7380#a",
+    "tls://127.0.0.1",
+    "tls://:7390",
+    "tls://user@127.0.0.1:7390",
+    "tls://127.0.0.1:7390?name=a",
+    "tlsx://127.0.0.1:7390",
     "http://127.0.0.1:7380",
     "UNIX:/run/m.sock",
   ]) {
     test(`'${url}' is refused, and told what is wanted`, () => {
-      const message = `'${url}' is not a link address; use unix:/path or tcp://host:port`;
+      const message = `'${url}' is not a link address; use unix:/path, tcp://host:port or tls://host:port`;
       assert.throws(() => parseLinkUrl(url), { message });
     });
   }

@@ -1,10 +1,12 @@
 /** What docs/protocol.md shows and lists is what the code does. */
 
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { describe, test } from "node:test";
 import { framingNames } from "../../gateway/framing/framing.ts";
 import { refusals } from "../../gateway/guard/refusal.ts";
 import { closeCodes, closePayload } from "../../gateway/transports/ws-close.ts";
+import type * as body from "../../proto/bodies.ts";
 import { endedBy, endReasons } from "../../proto/bodies.ts";
 import {
   type BodyBounds,
@@ -60,6 +62,7 @@ function gatewayEcho(understood: Understood): FromGatewayHandler {
     message: (session, bytes, start, end) => toManager.message(batch, session, bytes, start, end),
     ping: (ping) => toManager.ping(batch, keep(ping)),
     register: (register) => toManager.register(batch, keep(register)),
+    proof: (proof) => toManager.proof(batch, keep(proof)),
     listening: (listening) => toManager.listening(batch, keep(listening).endpoints),
     draining: (draining) => toManager.draining(batch, keep(draining)),
   };
@@ -80,6 +83,7 @@ function managerEcho(understood: Understood): FromManagerHandler {
     shutdown: (shutdown) => toGateway.shutdown(batch, keep(shutdown)),
     registered: (registered) => toGateway.registered(batch, keep(registered)),
     rejected: (rejected) => toGateway.rejected(batch, keep(rejected)),
+    challenge: (challenge) => toGateway.challenge(batch, keep(challenge)),
     pong: (pong) => toGateway.pong(batch, keep(pong)),
     admit: (session) => toGateway.admit(batch, session),
   };
@@ -125,11 +129,28 @@ describe("the frames that the page shows", () => {
 
 function parseEntry(comment: string): [string, unknown] {
   const [, key = "", value = ""] = /^"(\w+)": (.*)$/.exec(comment) ?? [];
-  return [
-    key,
-    value === "bin of 16" ? Buffer.from("000102030405060708090a0b0c0d0e0f", "hex") : JSON.parse(value),
-  ];
+  if (value === "bin of 16") return [key, Buffer.from("000102030405060708090a0b0c0d0e0f", "hex")];
+  return [key, value.startsWith("0x") ? Buffer.from(value.slice(2), "hex") : JSON.parse(value)];
 }
+
+/** The body of the one example of a frame. */
+function shown<T>(heading: string): T {
+  const example = examples.find((one) => one.heading === heading);
+  assert.ok(example !== undefined);
+  return understand(example).body as T;
+}
+
+test("the proofs that the page shows are those of the secret that it tells", () => {
+  const [, secret = ""] = /with the secret `(.*?)`/.exec(section("Proving").text) ?? [];
+  const register = shown<body.Register>("Register");
+  const challenge = shown<body.Challenge>("Challenge");
+  const proof = (who: string) =>
+    createHmac("sha256", secret)
+      .update(Buffer.concat([Buffer.from(who), register.nonce, challenge.nonce]))
+      .digest();
+  assert.deepEqual(Buffer.from(challenge.proof), proof("manager"));
+  assert.deepEqual(Buffer.from(shown<body.Proof>("Proof").proof), proof("gateway"));
+});
 
 function typeTable(chapter: string): readonly (readonly string[])[] {
   return table(section(chapter), "type") ?? [];
