@@ -7,10 +7,12 @@ import { describe, type TestContext, test } from "node:test";
 import { resolveConfig } from "../../gateway/config.ts";
 import { ConfigError } from "../../gateway/config-error.ts";
 import { readCredentials } from "../../gateway/credentials.ts";
+import { signTicket } from "../../gateway/guard/ticket.ts";
+import type { Session } from "../../manager-stub/index.ts";
 import { Authority, withoutOpenssl } from "../helpers/certificates.ts";
 import { TestProcess } from "../helpers/process.ts";
-import { type Settings, startManager, temporaryDirectory } from "../helpers/rig.ts";
-import { until } from "../helpers/wait.ts";
+import { type Settings, startManager, startRig, temporaryDirectory } from "../helpers/rig.ts";
+import { next, until } from "../helpers/wait.ts";
 
 const SECRET = "a secret for the tests";
 
@@ -109,6 +111,28 @@ describe("a gateway's credentials", () => {
     const { warnings } = read({ manager: "tls://127.0.0.1:1", ...files });
     assert.equal(warnings.length, 1);
     assert.match(warnings[0] ?? "", /^managerKey: .* can be read by every user/);
+  });
+});
+
+describe("a gateway with a secret for tickets", () => {
+  test("lets in who has a ticket that is signed with it, and nobody else", async (t) => {
+    const signedWith = Buffer.alloc(32, 0x5a);
+    const { manager, gateway, client } = await startRig(t, {
+      settings: {
+        listen: ["tcp://127.0.0.1:0?framing=line&ticket=first-message"],
+        ticketSecretFile: file(t, signedWith.toString("hex")),
+      },
+    });
+    const present = async (secret: Buffer) => {
+      const player = await client();
+      player.send(`${signTicket({ user: "ann", expiresAtMs: Date.now() + 60_000 }, secret)}\n`);
+      return player;
+    };
+    await (await present(Buffer.alloc(32, 0xa5))).untilEnded();
+    assert.deepEqual([gateway.counters.refusals["bad-ticket"], gateway.counters.joins], [1, 0]);
+    const joined = next<[Session]>(manager, "join");
+    await present(signedWith);
+    assert.equal((await joined)[0].user, "ann");
   });
 });
 
