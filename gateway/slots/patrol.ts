@@ -51,20 +51,22 @@ export class Patrol {
   }
 
   #look(slot: Slot, now: number): void {
+    // Who is not read can't be heard.
+    if (slot.throttled) return;
     if (this.#isSilent(slot, now) || this.#drips(slot, now) || this.#isDead(slot, now)) this.#ended(slot);
   }
 
-  #isSilent({ heardAt, joinedAt, inMsgs }: Slot, now: number): boolean {
+  #isSilent(slot: Slot, now: number): boolean {
     const { idleTimeoutMs, firstMessageTimeoutMs } = this.#limits;
-    if (idleTimeoutMs > 0 && now - heardAt >= idleTimeoutMs) return true;
-    return firstMessageTimeoutMs > 0 && inMsgs === 0 && now - joinedAt >= firstMessageTimeoutMs;
+    if (idleTimeoutMs > 0 && now - silentSince(slot) >= idleTimeoutMs) return true;
+    return firstMessageTimeoutMs > 0 && slot.inMsgs === 0 && now - slot.readSince >= firstMessageTimeoutMs;
   }
 
   /** Whether a message under way has grown too slowly since it was first seen, or last found quick enough. */
   #drips(slot: Slot, now: number): boolean {
     const { minMessageRate, messageGraceMs } = this.#limits;
     const pending = slot.connection?.pendingBytes ?? 0;
-    if (minMessageRate === 0 || pending === 0 || slot.throttled) {
+    if (minMessageRate === 0 || pending === 0) {
       slot.underWayAt = 0;
       return false;
     }
@@ -89,13 +91,18 @@ export class Patrol {
   #isDead(slot: Slot, now: number): boolean {
     const { pingMs } = slot.origin;
     const { connection } = slot;
-    // A client that is in the middle of a message can't answer, and one that is not read is not heard.
-    if (pingMs === 0 || connection === undefined || connection.pendingBytes > 0 || slot.throttled)
-      return false;
-    if (now - Math.max(slot.heardAt, slot.pingedAt) < pingMs) return false;
-    if (slot.pingedAt > slot.heardAt) return true;
+    // A client that is in the middle of a message can't answer.
+    if (pingMs === 0 || connection === undefined || connection.pendingBytes > 0) return false;
+    const silent = silentSince(slot);
+    if (now - Math.max(silent, slot.pingedAt) < pingMs) return false;
+    if (slot.pingedAt > silent) return true;
     slot.pingedAt = now;
     connection.ping();
     return false;
   }
+}
+
+/** Since when a client could have said something, and has not. */
+function silentSince({ heardAt, readSince }: Slot): number {
+  return Math.max(heardAt, readSince);
 }

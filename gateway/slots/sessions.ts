@@ -225,7 +225,7 @@ export class Sessions implements SlotOwner {
     this.#paused = paused;
     for (const slot of [...this.#live]) {
       if (paused) slot.connection?.pause();
-      else if (!slot.throttled) slot.connection?.resume();
+      else if (!slot.throttled) this.#readOn(slot);
     }
   }
 
@@ -253,7 +253,11 @@ export class Sessions implements SlotOwner {
   /** The manager is gone: closes every connection and owes nobody anything. */
   detachAll(reason: EndReason): void {
     for (const slot of this.table.slots) {
-      if (slot.phase !== "freed") this.#end(slot, "detach", { by: "gateway", reason });
+      if (slot.phase === "freed") continue;
+      if (slot.phase === "starting") this.#note(slot, this.closedFor ?? "no-manager");
+      // Nobody is waited for, but who can be told why is told.
+      if (slot.phase === "inUse" || slot.phase === "asking") slot.connection?.finish({ reason });
+      this.#end(slot, "detach", { by: "gateway", reason });
     }
     this.setPaused(false);
   }
@@ -436,8 +440,15 @@ export class Sessions implements SlotOwner {
         continue;
       }
       slot.throttled = false;
-      if (!this.#paused) slot.connection?.resume();
+      if (!this.#paused) this.#readOn(slot);
     }
+  }
+
+  /** Goes on reading a client. What it could not say meanwhile is not held against it. */
+  #readOn(slot: Slot): void {
+    slot.readSince = this.#clock.now();
+    slot.underWayAt = 0;
+    slot.connection?.resume();
   }
 
   // How slots change.
@@ -475,7 +486,7 @@ export class Sessions implements SlotOwner {
     this.#sweptAt = now;
     this.table.sweep(now, (slot) => this.#expire(slot));
     this.#releaseThrottled();
-    this.#patrol.walk(this.table.slots, now, elapsedMs);
+    if (!this.#paused) this.#patrol.walk(this.table.slots, now, elapsedMs);
     if (this.#listsChanged) this.#recheck();
   }
 
@@ -558,14 +569,15 @@ export class Sessions implements SlotOwner {
 
   #enter(slot: Slot): void {
     slot.livePlace = this.#live.push(slot) - 1;
+    slot.readSince = this.#clock.now();
     if (this.#paused) slot.connection?.pause();
   }
 
   #read(slot: Slot): void {
     const { unread = [] } = slot;
     slot.unread = undefined;
-    slot.heardAt = this.#sweptAt;
-    this.table.disarm(slot);
+    // One that has shut down its sending side meanwhile keeps the deadline that this gave it.
+    if (slot.cause === undefined) this.table.disarm(slot);
     for (const bytes of unread) this.received(slot, bytes, 0, bytes.length);
     if (!this.#paused && !slot.throttled && slot.phase === "inUse") slot.connection?.resume();
   }

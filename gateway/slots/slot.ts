@@ -71,6 +71,8 @@ export class Slot implements ConnectionSink {
   /** When it said something last, and when it was asked for a sign of life, by the clock of the sweeps. */
   heardAt = 0;
   pingedAt = 0;
+  /** Since when it is read without a pause of ours, by the monotonic clock. */
+  readSince = 0;
   inBytes = 0;
   inMsgs = 0;
   /** Bytes accepted for the client, sent or not. */
@@ -153,6 +155,7 @@ export class Slot implements ConnectionSink {
     this.joinedWallAt = 0;
     this.heardAt = 0;
     this.pingedAt = 0;
+    this.readSince = 0;
     this.inBytes = 0;
     this.inMsgs = 0;
     this.acceptedBytes = 0;

@@ -37,7 +37,9 @@ export function parseListenAddress(given: string | Readonly<Record<string, unkno
   const { base, parameters } = split(url);
   const place = parsePlace(url, base);
   const values = { ...keys, ...Object.fromEntries(parameters) };
-  const twice = [...parameters.keys()].find((key) => parameters.getAll(key).length > 1 || key in keys);
+  const twice = [...parameters.keys()].find(
+    (key) => parameters.getAll(key).length > 1 || Object.hasOwn(keys, key),
+  );
   if (twice !== undefined) throw new Error(`'${url}' has the option '${twice}' twice`);
   const options = parseOptions(url, place.transport, values);
   checkTogether(url, place.transport, options);

@@ -75,7 +75,12 @@ export class SocketConnection implements Arrival, Connection {
     this.socket.on("error", (error) => {
       this.#error = error;
     });
-    this.socket.on("close", () => this.sink?.closed(this.#error));
+    this.socket.on("close", () => {
+      const { sink } = this;
+      // What is still being worked off is nobody's any more: its sink may serve another client soon.
+      this.sink = undefined;
+      sink?.closed(this.#error);
+    });
   }
 
   get descriptor(): number | undefined {
@@ -182,7 +187,7 @@ export class SocketConnection implements Arrival, Connection {
       this.#early = undefined;
       this.received(early, early.length);
     }
-    if (!this.#paused && !this.#blocked) this.socket.resume();
+    if (!this.#paused && (!this.#blocked || this.ended)) this.socket.resume();
   }
 
   #resetNow(): void {

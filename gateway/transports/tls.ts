@@ -79,6 +79,10 @@ export class TlsLayer {
     const early = handshake.takeEarly();
     if (early.length > 0) socket.unshift(early);
     this.#handshakes.set(socket, handshake);
+    // No event tells of a certificate that was not accepted: the socket is cut off, and that is all.
+    socket.prependOnceListener("close", () => {
+      if (handshake.socket === socket) handshake.fail("tls-handshake");
+    });
     this.#server.emit("connection", socket);
   };
 

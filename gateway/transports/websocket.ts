@@ -96,15 +96,20 @@ export class WebSocketLayer {
       requestTimeout: NEVER,
       headersTimeout: NEVER,
       keepAliveTimeout: NEVER,
+      // What is wrong with a request is answered here, and counted.
+      requireHostHeader: false,
     });
     this.#http.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
     this.#http.on("request", (request) => this.#fail(request.socket, "bad-upgrade", 426));
+    this.#http.on("checkExpectation", (request) => this.#fail(request.socket, "bad-upgrade", 417));
     this.#http.on("connect", (_request, socket) => this.#fail(socket, "bad-upgrade", 405));
     this.#http.on("clientError", (_error, socket) => this.#fail(socket, "bad-upgrade", 400));
     this.#upgrader = new WebSocketServer({
       noServer: true,
       clientTracking: false,
       WebSocket: Agreed as never,
+      // Here it bounds what a message may become when it is inflated.
+      maxPayload: settings.maxMessageBytes,
       handleProtocols: (offered) => this.#choose(offered),
       perMessageDeflate: settings.deflate && {
         serverNoContextTakeover: true,

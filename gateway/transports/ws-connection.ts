@@ -30,6 +30,9 @@ const CHUNK_BYTES = 256;
 /** With more than this queued for a client its pings are not answered: it does not read. */
 const MAX_QUEUED_FOR_PONG_BYTES = 64 * 1024;
 
+/** What stands before the payload of a client's control frame: two bytes, and its mask. */
+const CONTROL_HEADER_BYTES = 6;
+
 const DEFAULT_WINDOW_BITS = 15;
 const TOO_BIG = 1009;
 const NOTHING = Buffer.alloc(0);
@@ -65,7 +68,7 @@ export class WebSocketConnection extends SocketConnection {
     this.#receiver
       .on("message", (message: Buffer, isBinary: boolean) => this.#message(message, isBinary))
       .on("ping", (payload: Buffer) => this.#pinged(payload))
-      .on("pong", (payload: Buffer) => this.sink?.control(payload.length))
+      .on("pong", (payload: Buffer) => this.#controlled(payload))
       .on("conclude", (code: number) => this.#concluded(code))
       .on("error", (error: NodeJS.ErrnoException) => this.#faulted(error))
       .on("drain", () => this.unblock());
@@ -125,8 +128,14 @@ export class WebSocketConnection extends SocketConnection {
 
   #pinged(payload: Buffer): void {
     if (this.#phase !== "open") return;
-    this.sink?.control(payload.length);
+    this.#controlled(payload);
     if (this.queuedBytes <= MAX_QUEUED_FOR_PONG_BYTES) this.write(frame(Opcode.pong, Buffer.from(payload)));
+  }
+
+  /** A control frame may stand in the middle of a message, and is no part of it. */
+  #controlled(payload: Buffer): void {
+    this.#pendingBytes = Math.max(0, this.#pendingBytes - CONTROL_HEADER_BYTES - payload.length);
+    this.sink?.control(payload.length);
   }
 
   /** The client's close frame: it is answered in kind, and the client waits for the end of the stream. */
