@@ -70,6 +70,9 @@ export interface DropOrder {
   readonly banMs?: number | undefined;
 }
 
+/** Where the rate of messages is limited, messages are looked for in so many bytes at a time. */
+const SIP_BYTES = 1024;
+
 /** How often deadlines are looked at; they are met this much late at most. */
 const SWEEP_MS = 50;
 
@@ -306,6 +309,7 @@ export class Sessions implements SlotOwner {
   established(slot: Slot, connection: Connection): void {
     slot.connection = connection;
     slot.arrival = undefined;
+    if (this.#talkRate !== undefined) connection.sip(SIP_BYTES);
     if (slot.phase === "starting" && slot.origin.ticket !== "first-message") this.#join(slot);
   }
 

@@ -94,6 +94,11 @@ export interface Connection extends Endable {
   write(bytes: Buffer): boolean;
   /** Asks the client for a sign of life, where the transport can. */
   ping(): void;
+  /**
+   * Looks for messages in so many bytes at a time of what was read, so that a pause takes hold also between the many
+   * small messages of one read. A transport without messages has nothing to look for.
+   */
+  sip(bytes: number): void;
   /** Stops reading, until `resume`. */
   pause(): void;
   resume(): void;

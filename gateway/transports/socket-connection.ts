@@ -50,6 +50,7 @@ export class SocketConnection implements Arrival, Connection {
   #paused = false;
   /** What was received has to be worked off first. */
   #blocked = false;
+  #sipBytes = Number.POSITIVE_INFINITY;
   /** A write is under way that the kernel did not take at once. */
   #writing = false;
   /** What waits behind it. */
@@ -135,6 +136,10 @@ export class SocketConnection implements Arrival, Connection {
 
   ping(): void {}
 
+  sip(bytes: number): void {
+    this.#sipBytes = bytes;
+  }
+
   pause(): void {
     this.#paused = true;
     this.socket.pause();
@@ -167,6 +172,30 @@ export class SocketConnection implements Arrival, Connection {
   /** The client has shut down its sending side. */
   protected peerFinished(): void {
     this.sink?.finished();
+  }
+
+  /**
+   * Hands what was read to `take`, a sip at a time. Once this side pauses, the rest waits until it is read on.
+   *
+   * @param take takes bytes that are valid during the call
+   */
+  protected inSips(bytes: Buffer, length: number, take: (sip: Buffer, length: number) => void): void {
+    if (length <= this.#sipBytes && !this.#paused) {
+      take(bytes, length);
+      return;
+    }
+    let from = 0;
+    while (from < length && !this.#paused) {
+      const to = Math.min(length, from + this.#sipBytes);
+      take(bytes.subarray(from, to), to - from);
+      from = to;
+    }
+    if (from < length && !this.ended) this.#keep(bytes.subarray(from, length));
+  }
+
+  #keep(rest: Buffer): void {
+    const { length } = this.#early ?? NOTHING;
+    this.#early = Buffer.concat([this.#early ?? NOTHING, rest], length + rest.length);
   }
 
   /** Stops reading, whatever the owner says, until `unblock`. */

@@ -72,6 +72,8 @@ export class FuzzClient implements Arrival, Connection {
     return true;
   }
 
+  sip(): void {}
+
   ping(): void {}
 
   pause(): void {

@@ -60,6 +60,8 @@ export class FakeConnection implements Arrival, Connection {
     this.paused = false;
   }
 
+  sip(): void {}
+
   ping(): void {
     this.pings++;
   }
