@@ -22,8 +22,11 @@ async function main(): Promise<number> {
   const { config } = invocation;
   const log = createLog(config);
   const stop = new StopRequest();
+  // Before there is a gateway, there is nothing to be read again.
+  let reload = () => {};
+  onHangUp(() => reload());
   const gateway = await startGateway({ config, log: log.logger, ready: tellReady });
-  onHangUp(() => gateway.reload());
+  reload = () => gateway.reload();
   stop.handTo((reason) => gateway.drain(reason));
   const { code, message } = await gateway.ended;
   if (message !== undefined) log.logger.fatal({ exitCode: code }, message);

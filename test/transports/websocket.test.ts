@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { describe, type TestContext, test } from "node:test";
+import { constants, deflateRawSync } from "node:zlib";
+import { createListener } from "../../gateway/transports/create-listener.ts";
+import { parseListenAddress } from "../../gateway/transports/listen-address.ts";
+import type { AcceptSink, Listener } from "../../gateway/transports/listener.ts";
+import { sharedReadPath } from "../../gateway/transports/read-path.ts";
+import { closeCodes, closePayload, faultCode } from "../../gateway/transports/ws-close.ts";
+import { RecordingSink } from "../contracts/transport.ts";
+import { clientFrame, Opcode, RawWeb, upgradeRequest } from "../front/raw-web.ts";
+import { until } from "../helpers/wait.ts";
+
+const MIB = 1024 * 1024;
+
+async function listen(t: TestContext, accept: AcceptSink): Promise<Listener> {
+  const address = parseListenAddress(`ws://127.0.0.1:0?deflate=true&maxMessageBytes=${32 * MIB}`);
+  const context = { readPath: sharedReadPath(), maxMessageBytes: () => 32 * MIB };
+  const listener = createListener(address, context, accept);
+  await listener.open();
+  t.after(() => listener.close());
+  return listener;
+}
+
+describe("a WebSocket whose message is still being inflated", () => {
+  const request = upgradeRequest("/", { "Sec-WebSocket-Extensions": "permessage-deflate" });
+  const deflated = (bytes: number) =>
+    deflateRawSync(Buffer.alloc(bytes), { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4);
+
+  for (const ending of ["reset", "close"] as const) {
+    test(`says nothing more once it is gone, by a ${ending}: its sink may serve another by then`, async (t) => {
+      const sinks: RecordingSink[] = [];
+      const listener = await listen(t, (arrival) => {
+        const sink = new RecordingSink();
+        sinks.push(sink);
+        arrival.open(sink);
+      });
+      const first = await RawWeb.open(t, listener.endpoint.port, request);
+      const [sink] = sinks;
+      assert.ok(sink);
+      sink.control = () => sink.connection?.[ending]();
+      // The ping is heard in the same read, before the message behind it is inflated.
+      const frames = [
+        clientFrame(Opcode.ping, ""),
+        clientFrame(Opcode.binary, deflated(16 * MIB), { compressed: true }),
+      ];
+      first.client.send(Buffer.concat(frames));
+      await until(() => sink.closes === 1, "it is gone");
+      const bytes = sink.bytes;
+      // By the time that another has had a longer message inflated, so has this one.
+      const second = await RawWeb.open(t, listener.endpoint.port, request);
+      second.send(Opcode.binary, deflated(32 * MIB), { compressed: true });
+      await until(() => sinks[1]?.bytes === 32 * MIB, "the other's message is there");
+      assert.deepEqual([bytes, sink.bytes, sink.closes, sink.fault], [0, 0, 1, undefined]);
+      sinks[1]?.connection?.close();
+    });
+  }
+});
+
+describe("a close frame", () => {
+  const read = (payload: Buffer) => [payload.readUInt16BE(), payload.toString("utf8", 2)];
+
+  test("has the code that the documentation gives, and the reason's name", () => {
+    const rows: [number, string[]][] = [
+      [1000, ["dropped", "client-closed", "client-reset", "drop-discarded", "handoff"]],
+      [1001, ["shutdown", "idle"]],
+      [1002, ["bad-frame"]],
+      [1008, ["slow-consumer", "rate-limited", "denied"]],
+      [1009, ["too-big"]],
+      [1011, ["error"]],
+      [1012, ["manager-lost"]],
+      [1013, ["not-admitted", "no-slot", "no-manager", "draining"]],
+    ];
+    for (const [code, reasons] of rows) {
+      for (const reason of reasons) {
+        assert.deepEqual(read(closePayload({ reason })), [code, code === 1000 ? "" : reason], reason);
+      }
+    }
+    const named = rows.flatMap(([, reasons]) => reasons);
+    for (const reason of Object.keys(closeCodes)) assert.ok(named.includes(reason), reason);
+  });
+
+  test("has 1008 for a refusal that nothing will change soon", () => {
+    for (const reason of ["bad-ticket", "expired-ticket", "replayed-ticket", "banned"]) {
+      assert.deepEqual(read(closePayload({ reason })), [1008, reason]);
+    }
+  });
+
+  test("has the manager's code, when it is one that may be said", () => {
+    const may = [1000, 1001, 1002, 1003, 1007, 1010, 1014, 3000, 4000, 4999];
+    const mayNot = [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_535];
+    for (const code of may) assert.equal(read(closePayload({ reason: "dropped", code }))[0], code);
+    for (const code of mayNot) assert.equal(read(closePayload({ reason: "shutdown", code }))[0], 1001);
+  });
+
+  test("has the manager's text, cut to 123 bytes and never within a character", () => {
+    const cut = (text: string) => read(closePayload({ reason: "idle", text }))[1];
+    assert.equal(cut(""), "");
+    assert.equal(cut("x".repeat(123)), "x".repeat(123));
+    assert.equal(cut("x".repeat(124)), "x".repeat(123));
+    assert.equal(cut(`${"x".repeat(120)}😀`), "x".repeat(120));
+    assert.equal(cut(`${"x".repeat(119)}😀!`), `${"x".repeat(119)}😀`);
+    assert.equal(cut("a\ud800b"), "a\ufffdb");
+  });
+
+  test("has the code of what the client did wrong", () => {
+    assert.equal(faultCode("WS_ERR_UNSUPPORTED_MESSAGE_LENGTH"), 1009);
+    assert.equal(faultCode("WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH"), 1009);
+    assert.equal(faultCode("WS_ERR_INVALID_UTF8"), 1007);
+    assert.equal(faultCode("WS_ERR_TOO_MANY_BUFFERED_PARTS"), 1008);
+    assert.equal(faultCode("WS_ERR_INVALID_OPCODE"), 1002);
+    assert.equal(faultCode(undefined), 1002);
+  });
+});
