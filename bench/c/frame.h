@@ -25,6 +25,7 @@ enum from_gateway {
 	FROM_PING = 3,
 	FROM_REGISTER = 16,
 	FROM_LISTENING = 18,
+	FROM_ACK = 19,
 	FROM_DRAINING = 20,
 };
 
@@ -36,6 +37,7 @@ enum from_manager {
 	TO_SHUTDOWN = 4,
 	TO_REGISTERED = 16,
 	TO_REJECTED = 17,
+	TO_ACK = 19,
 	TO_PONG = 20,
 };
 

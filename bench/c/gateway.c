@@ -383,6 +383,7 @@ static void from_manager(uint32_t type, const uint8_t *data, size_t length)
 		registered((struct value){data, length});
 		return;
 	case TO_PONG:
+	case TO_ACK:
 		return;
 	default:
 		die("the bare gateway does not know frames of type %u", type);

@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "frame.h"
@@ -19,12 +20,19 @@
 
 enum { MAX_LINKS = 16, MAX_EVENTS = 32, READ_BYTES = 256 * 1024, MAX_BROADCAST_BITS = 16 };
 
+/* Numbered frames are acknowledged after so many bytes, or so long after the first. */
+enum { ACK_BYTES = 256 * 1024, ACK_MS = 100 };
+
 enum tags { ASKED = MAX_LINKS, LISTENER };
 
 struct link {
 	int fd;
 	bool registered, stalled;
 	struct buffer in, out;
+	/* Numbered frames that were handled, those that were acknowledged, and what came since, from when on. */
+	uint64_t handled, acknowledged;
+	size_t owed_bytes;
+	int64_t owed_since;
 	/* By slot: the session that is there, 0 for none. */
 	uint32_t *sessions;
 };
@@ -173,10 +181,37 @@ static void received(struct link *link, uint32_t type, const uint8_t *data, size
 		tell_listening((struct value){data, length});
 		return;
 	case FROM_DRAINING:
+	case FROM_ACK:
 		return;
 	default:
 		die("a gateway sends frames of type %u", type);
 	}
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec time;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+	return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static void count_handled(struct link *link, size_t length)
+{
+	if (link->handled == link->acknowledged) link->owed_since = now_ms();
+	link->handled++;
+	link->owed_bytes += HEADER_BYTES + length;
+}
+
+/* Appends what is owed, once it is time. */
+static void acknowledge(struct link *link)
+{
+	if (link->handled == link->acknowledged) return;
+	if (link->owed_bytes < ACK_BYTES && now_ms() - link->owed_since < ACK_MS) return;
+	size_t frame = begin_frame(&link->out, TO_ACK);
+	buffer_append(&link->out, &link->handled, sizeof link->handled);
+	end_frame(&link->out, frame);
+	link->acknowledged = link->handled;
+	link->owed_bytes = 0;
 }
 
 static void end(struct link *link)
@@ -216,7 +251,10 @@ static void readable(struct link *link)
 	uint32_t type;
 	const uint8_t *data;
 	size_t data_length;
-	while (next_frame(&link->in, &type, &data, &data_length)) received(link, type, data, data_length);
+	while (next_frame(&link->in, &type, &data, &data_length)) {
+		received(link, type, data, data_length);
+		if (type <= FROM_MSG) count_handled(link, data_length);
+	}
 }
 
 static void accept_link(int listener)
@@ -254,7 +292,7 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	for (;;) {
 		struct epoll_event events[MAX_EVENTS];
-		int count = epoll_wait(epoll, events, MAX_EVENTS, -1);
+		int count = epoll_wait(epoll, events, MAX_EVENTS, ACK_MS);
 		for (int i = 0; i < count; i++) {
 			uint64_t tag = events[i].data.u64;
 			if (tag == LISTENER) accept_link(listener);
@@ -263,8 +301,14 @@ int main(int argc, char **argv)
 			} else {
 				struct link *link = &links[tag];
 				if ((events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) readable(link);
+				acknowledge(link);
 				send_out(link);
 			}
+		}
+		for (unsigned i = 0; count == 0 && i < link_count; i++) {
+			if (links[i].fd < 0) continue;
+			acknowledge(&links[i]);
+			send_out(&links[i]);
 		}
 	}
 }
