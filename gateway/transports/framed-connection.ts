@@ -32,16 +32,16 @@ export class FramedConnection extends SocketConnection {
   }
 
   override received(bytes: Buffer, length: number): void {
-    this.inSips(bytes, length, this.#decode);
+    this.inSips(bytes, length);
   }
 
-  readonly #decode = (bytes: Buffer, length: number): void => {
+  protected override decode(bytes: Buffer, length: number): void {
     if (this.#faulted || this.ended) return;
     const fault = this.#decoder.push(bytes, length, this.#deliver);
     if (fault === undefined || this.ended) return;
     this.#faulted = true;
     this.sink?.faulted(fault);
-  };
+  }
 
   readonly #deliver = (bytes: Buffer, start: number, end: number): boolean => {
     this.sink?.received(bytes, start, end);

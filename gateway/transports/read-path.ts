@@ -6,12 +6,19 @@
  */
 
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type OnReadOpts, Socket } from "node:net";
+import { type AddressInfo, connect, createServer, Socket } from "node:net";
 
 /** What a read path delivers to. */
 export interface ReadTarget {
   /** The buffer is used again after the call. */
   received(bytes: Buffer, length: number): void;
+}
+
+/** The target of a socket hangs on the socket, so that its listeners can be the same functions for all sockets. */
+export const TARGET = Symbol("target");
+
+export interface TargetedSocket extends Socket {
+  [TARGET]: ReadTarget;
 }
 
 /**
@@ -31,32 +38,41 @@ interface AcceptedSocket {
 
 /** Each read has a buffer of its own. */
 export const ordinaryReadPath: ReadPath = (accepted, target) => {
-  accepted.on("data", (bytes: Buffer) => target.received(bytes, bytes.length));
-  accepted.pause();
-  return accepted;
+  const socket = withTarget(accepted, target);
+  socket.on("data", onData);
+  socket.pause();
+  return socket;
 };
+
+function onData(this: TargetedSocket, bytes: Buffer): void {
+  this[TARGET].received(bytes, bytes.length);
+}
 
 /** All reads of the process go through one buffer. */
 export function sharedReadPath(): ReadPath {
   const buffer = Buffer.allocUnsafeSlow(SHARED_BUFFER_BYTES);
+  const onread = {
+    buffer,
+    callback(this: TargetedSocket, length: number): boolean {
+      this[TARGET].received(buffer, length);
+      return true;
+    },
+  };
   return (accepted, target) => {
     const inner = accepted as unknown as AcceptedSocket;
     const { _handle: handle, _server: server } = inner;
     // It would go on reading by itself, behind the back of the one that takes its place.
     inner._handle = null;
-    const onread: OnReadOpts = {
-      buffer,
-      callback(length) {
-        target.received(buffer, length);
-        return true;
-      },
-    };
     const options = { handle, onread, allowHalfOpen: true, pauseOnCreate: true };
-    const socket = new Socket(options as ConstructorParameters<typeof Socket>[0]);
+    const socket = new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
     // The server counts its sockets through these, and closes only when the last has gone.
     Object.assign(socket, { server, _server: server });
-    return socket;
+    return withTarget(socket, target);
   };
+}
+
+function withTarget(socket: Socket, target: ReadTarget): TargetedSocket {
+  return Object.assign(socket, { [TARGET]: target });
 }
 
 /**

@@ -11,7 +11,7 @@ import { canonicalAddress } from "../guard/address.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { Arrival, Connection, ConnectionSink, Farewell } from "./connection.ts";
 import { type ClientDetails, NO_DETAILS } from "./details.ts";
-import { ordinaryReadPath, type ReadPath } from "./read-path.ts";
+import { ordinaryReadPath, type ReadPath, TARGET, type TargetedSocket } from "./read-path.ts";
 
 const NOTHING = Buffer.alloc(0);
 
@@ -57,6 +57,7 @@ export class SocketConnection implements Arrival, Connection {
   #waiting: ByteQueue | undefined;
   /** Bytes of the write under way. */
   #inFlight = 0;
+  #taken: ((error?: Error | null) => void) | undefined;
   #finishing = false;
   #error: NodeJS.ErrnoException | undefined;
 
@@ -72,16 +73,9 @@ export class SocketConnection implements Arrival, Connection {
     this.socket = (accepted instanceof TLSSocket ? ordinaryReadPath : readPath)(accepted, this);
     this.#raw = handshaken === undefined || handshaken.raw === accepted ? this.socket : handshaken.raw;
     if (handshaken !== undefined && handshaken.early.length > 0) this.#early = handshaken.early;
-    this.socket.on("end", () => this.peerFinished());
-    this.socket.on("error", (error) => {
-      this.#error = error;
-    });
-    this.socket.on("close", () => {
-      const { sink } = this;
-      // What is still being worked off is nobody's any more: its sink may serve another client soon.
-      this.sink = undefined;
-      sink?.closed(this.#error);
-    });
+    this.socket.on("end", onEnd);
+    this.socket.on("error", onError);
+    this.socket.on("close", onClose);
   }
 
   get descriptor(): number | undefined {
@@ -110,6 +104,24 @@ export class SocketConnection implements Arrival, Connection {
     if (!this.#paused) this.#read();
   }
 
+  // For the socket's listeners.
+
+  /** The client has shut down its sending side. */
+  peerFinished(): void {
+    this.sink?.finished();
+  }
+
+  broke(error: NodeJS.ErrnoException): void {
+    this.#error = error;
+  }
+
+  gone(): void {
+    const { sink } = this;
+    // What is still being worked off is nobody's any more: its sink may serve another client soon.
+    this.sink = undefined;
+    sink?.closed(this.#error);
+  }
+
   /** For the read path: the client sent `bytes[0..length)`. */
   received(bytes: Buffer, length: number): void {
     this.sink?.received(bytes, 0, length);
@@ -123,14 +135,14 @@ export class SocketConnection implements Arrival, Connection {
     if (this.socket instanceof TLSSocket) {
       // It encrypts at once, into memory of its own, and tells in a later turn what the kernel took.
       this.#begin(bytes.length);
-      this.socket.write(bytes, this.#caughtUp);
+      this.socket.write(bytes, this.#whenTaken());
       return true;
     }
     this.socket.write(bytes);
     if (this.socket.writableLength === 0) return true;
     this.#begin(bytes.length);
     // An empty write completes right behind the one under way.
-    this.socket.write(NOTHING, this.#caughtUp);
+    this.socket.write(NOTHING, this.#whenTaken());
     return false;
   }
 
@@ -169,29 +181,25 @@ export class SocketConnection implements Arrival, Connection {
     this.socket.destroy();
   }
 
-  /** The client has shut down its sending side. */
-  protected peerFinished(): void {
-    this.sink?.finished();
-  }
-
   /**
-   * Hands what was read to `take`, a sip at a time. Once this side pauses, the rest waits until it is read on.
-   *
-   * @param take takes bytes that are valid during the call
+   * Has what was read decoded, a sip at a time. Once this side pauses, the rest waits until it is read on.
    */
-  protected inSips(bytes: Buffer, length: number, take: (sip: Buffer, length: number) => void): void {
+  protected inSips(bytes: Buffer, length: number): void {
     if (length <= this.#sipBytes && !this.#paused) {
-      take(bytes, length);
+      this.decode(bytes, length);
       return;
     }
     let from = 0;
     while (from < length && !this.#paused) {
       const to = Math.min(length, from + this.#sipBytes);
-      take(bytes.subarray(from, to), to - from);
+      this.decode(bytes.subarray(from, to), to - from);
       from = to;
     }
     if (from < length && !this.ended) this.#keep(bytes.subarray(from, length));
   }
+
+  /** Looks for messages in `bytes[0..length)`, which are valid during the call. */
+  protected decode(_bytes: Buffer, _length: number): void {}
 
   #keep(rest: Buffer): void {
     const { length } = this.#early ?? NOTHING;
@@ -234,7 +242,13 @@ export class SocketConnection implements Arrival, Connection {
     return this.#waiting;
   }
 
-  readonly #caughtUp = (error?: Error | null): void => {
+  /** What hears that a write is through. Most connections never need it. */
+  #whenTaken(): (error?: Error | null) => void {
+    this.#taken ??= (error) => this.#caughtUp(error);
+    return this.#taken;
+  }
+
+  #caughtUp(error?: Error | null): void {
     if (error || this.socket.destroyed) return;
     const waiting = this.#waiting;
     this.#waiting = undefined;
@@ -246,14 +260,32 @@ export class SocketConnection implements Arrival, Connection {
     this.#writing = false;
     this.#inFlight = 0;
     if (this.#finishing) this.socket.end();
-  };
+  }
 
   #writeAll(blocks: readonly Buffer[]): void {
     const last = blocks.at(-1);
     this.socket.cork();
-    for (const block of blocks) this.socket.write(block, block === last ? this.#caughtUp : undefined);
+    for (const block of blocks) this.socket.write(block, block === last ? this.#whenTaken() : undefined);
     this.socket.uncork();
   }
+}
+
+// The same functions for all sockets: a hundred thousand of each would be memory for nothing.
+
+function connectionOf(socket: Socket): SocketConnection {
+  return (socket as TargetedSocket)[TARGET] as SocketConnection;
+}
+
+function onEnd(this: Socket): void {
+  connectionOf(this).peerFinished();
+}
+
+function onError(this: Socket, error: NodeJS.ErrnoException): void {
+  connectionOf(this).broke(error);
+}
+
+function onClose(this: Socket): void {
+  connectionOf(this).gone();
 }
 
 /** Ends a socket with a reset, where it is of a kind that has one. */

@@ -87,17 +87,17 @@ export class WebSocketConnection extends SocketConnection {
   }
 
   override received(bytes: Buffer, length: number): void {
-    this.inSips(bytes, length, this.#decode);
+    this.inSips(bytes, length);
   }
 
-  readonly #decode = (bytes: Buffer, length: number): void => {
+  protected override decode(bytes: Buffer, length: number): void {
     if (this.#phase !== "open") return;
     this.#pendingBytes += length;
     // The receiver keeps what it is given until a message is whole, and the memory here is used again.
     const taken = this.#receiver.write(Buffer.from(bytes.subarray(0, length)));
     // While it inflates, what follows waits in it: no more than it wants.
     if (!taken && this.#phase === "open") this.block();
-  };
+  }
 
   override write(bytes: Buffer): boolean {
     if (this.#phase !== "closing") return super.write(bytes);
@@ -119,7 +119,7 @@ export class WebSocketConnection extends SocketConnection {
   }
 
   /** A client that ends its stream without a close frame has gone. */
-  protected override peerFinished(): void {
+  override peerFinished(): void {
     this.close();
   }
 
