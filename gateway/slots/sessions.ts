@@ -109,8 +109,12 @@ export class Sessions implements SlotOwner {
   readonly #live: Slot[] = [];
   /** Sessions that are not read because they have said too much. */
   #throttled: Slot[] = [];
+  /** Sessions that wait to be announced to another manager, with the id that each had then. */
+  #adrift: { readonly slot: Slot; readonly session: number }[] = [];
   #connectedCount = 0;
-  #paused = false;
+  /** Nobody is read: the link does not drain, or there is none. */
+  #congested = false;
+  #held = false;
   /** Who may be in has changed since the last sweep. */
   #listsChanged = false;
   /** When the last sweep was: the clock of what need not be known better. */
@@ -221,12 +225,50 @@ export class Sessions implements SlotOwner {
 
   /** Stops or starts reading from every client: the link does not drain, or does again. */
   setPaused(paused: boolean): void {
-    if (paused === this.#paused) return;
-    this.#paused = paused;
-    for (const slot of [...this.#live]) {
-      if (paused) slot.connection?.pause();
-      else if (!slot.throttled) slot.connection?.resume();
+    const was = this.#isPaused;
+    this.#congested = paused;
+    if (this.#isPaused !== was) this.#pauseAll();
+  }
+
+  /** There is no link, and there may be one again: the clients stay, unread. */
+  hold(): void {
+    const was = this.#isPaused;
+    this.#held = true;
+    if (!was) this.#pauseAll();
+  }
+
+  /** There is a link again: who is known there is read on. */
+  release(): void {
+    this.#held = false;
+    if (!this.#isPaused) this.#pauseAll();
+  }
+
+  /**
+   * No manager knows the sessions any more. Those that are in wait to be announced again; the others have ended.
+   *
+   * @param lostBytes what each session's client said that no manager has acknowledged
+   */
+  orphanAll(lostBytes: ReadonlyMap<number, number>): void {
+    for (const slot of this.table.slots) {
+      slot.lostBytes += lostBytes.get(slot.session) ?? 0;
+      this.#apply(slot, "orphan");
     }
+    const adrift = this.table.slots.filter((slot) => slot.phase === "adrift");
+    this.#adrift = adrift.map((slot) => ({ slot, session: slot.session }));
+  }
+
+  /**
+   * Announces sessions that wait for it.
+   *
+   * @param limit how many at most
+   * @returns whether others still wait
+   */
+  rejoin(limit: number): boolean {
+    for (const { slot, session } of this.#adrift.splice(0, limit)) {
+      if (slot.session !== session || slot.phase !== "adrift") continue;
+      this.#apply(slot, this.admission && !slot.admitted ? "ask" : "ready");
+    }
+    return this.#adrift.length > 0;
   }
 
   /** Who may be in has changed: those who may not any more are ended, at the next sweep. */
@@ -255,7 +297,9 @@ export class Sessions implements SlotOwner {
     for (const slot of this.table.slots) {
       if (slot.phase !== "freed") this.#end(slot, "detach", { by: "gateway", reason });
     }
+    this.#adrift = [];
     this.setPaused(false);
+    this.release();
   }
 
   /**
@@ -278,6 +322,19 @@ export class Sessions implements SlotOwner {
   /** Ends the timers. The sessions must have ended before. */
   stop(): void {
     this.#stopSweeping();
+  }
+
+  get #isPaused(): boolean {
+    return this.#congested || this.#held;
+  }
+
+  /** Does to every client what is to be done now. */
+  #pauseAll(): void {
+    const paused = this.#isPaused;
+    for (const slot of [...this.#live]) {
+      if (paused) slot.connection?.pause();
+      else if (!slot.throttled) slot.connection?.resume();
+    }
   }
 
   // What clients say.
@@ -307,7 +364,7 @@ export class Sessions implements SlotOwner {
 
   received(slot: Slot, bytes: Buffer, start: number, end: number): void {
     if (slot.phase === "inUse") this.#message(slot, bytes, start, end);
-    else if (slot.phase === "asking") keepUnread(slot, bytes.subarray(start, end));
+    else if (slot.phase === "asking" || slot.phase === "adrift") keepUnread(slot, bytes.subarray(start, end));
     else if (slot.phase === "starting") this.#ticketMessage(slot, bytes.subarray(start, end));
   }
 
@@ -324,7 +381,7 @@ export class Sessions implements SlotOwner {
 
   finished(slot: Slot): void {
     if (slot.phase === "starting") this.#turnAway(slot, "left-early");
-    if (slot.phase !== "inUse" && slot.phase !== "asking") return;
+    if (slot.phase !== "inUse" && slot.phase !== "asking" && slot.phase !== "adrift") return;
     slot.cause ??= { by: "client", reason: "client-closed" };
     this.table.arm(slot, this.#clock.now() + this.#limits.halfCloseMs);
   }
@@ -388,6 +445,10 @@ export class Sessions implements SlotOwner {
   }
 
   #join(slot: Slot): void {
+    if (this.closedFor !== undefined) {
+      this.#turnAway(slot, this.closedFor);
+      return;
+    }
     this.table.disarm(slot);
     this.#apply(slot, this.admission ? "ask" : "ready");
     if (slot.phase !== "asking") return;
@@ -436,7 +497,7 @@ export class Sessions implements SlotOwner {
         continue;
       }
       slot.throttled = false;
-      if (!this.#paused) slot.connection?.resume();
+      if (!this.#isPaused) slot.connection?.resume();
     }
   }
 
@@ -454,7 +515,7 @@ export class Sessions implements SlotOwner {
   /** The slot of a session that the manager was told of; an id that is stale, or guessed, is counted. */
   #announced(session: number): Slot | undefined {
     const slot = this.table.find(session);
-    if (slot !== undefined && slot.phase !== "starting") return slot;
+    if (slot !== undefined && slot.phase !== "starting" && slot.phase !== "adrift") return slot;
     this.#counters.staleFrames++;
     return undefined;
   }
@@ -465,7 +526,7 @@ export class Sessions implements SlotOwner {
   }
 
   #overflowed(slot: Slot): void {
-    if (slot.phase !== "inUse" && slot.phase !== "asking") return;
+    if (slot.phase !== "inUse" && slot.phase !== "asking" && slot.phase !== "adrift") return;
     this.#end(slot, "cut", { by: "gateway", reason: "slow-consumer" });
   }
 
@@ -549,16 +610,22 @@ export class Sessions implements SlotOwner {
   }
 
   #announce(slot: Slot): void {
-    slot.joinedAt = this.#clock.now();
-    slot.joinedWallAt = this.#clock.wall();
-    slot.heardAt = slot.joinedAt;
-    this.#counters.joins++;
+    if (slot.joinedAt === 0) {
+      slot.joinedAt = this.#clock.now();
+      slot.joinedWallAt = this.#clock.wall();
+      slot.heardAt = slot.joinedAt;
+      this.#counters.joins++;
+    } else {
+      slot.rejoined = true;
+      this.#counters.rejoins++;
+    }
     this.#router.joined(slot);
   }
 
   #enter(slot: Slot): void {
+    slot.admitted = true;
     slot.livePlace = this.#live.push(slot) - 1;
-    if (this.#paused) slot.connection?.pause();
+    if (this.#isPaused) slot.connection?.pause();
   }
 
   #read(slot: Slot): void {
@@ -567,7 +634,7 @@ export class Sessions implements SlotOwner {
     slot.heardAt = this.#sweptAt;
     this.table.disarm(slot);
     for (const bytes of unread) this.received(slot, bytes, 0, bytes.length);
-    if (!this.#paused && !slot.throttled && slot.phase === "inUse") slot.connection?.resume();
+    if (!this.#isPaused && !slot.throttled && slot.phase === "inUse") slot.connection?.resume();
   }
 
   #flushAndFinish(slot: Slot): void {
