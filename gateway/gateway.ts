@@ -85,7 +85,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       shutdown({ reason = "the manager's Shutdown", drainMs }) {
         lifecycle.drain(reason, drainMs, config.shutdownExitCode);
       },
-      registered: (registered) => lifecycle.registered(registered),
+      registered: (registered, lostBytes) => lifecycle.registered(registered, lostBytes),
       readDone: () => sessions.flush(),
       congested(congested) {
         if (congested) counters.linkPauses++;
