@@ -1,6 +1,6 @@
 /** What the HTTP API shows of gateways and sessions: the JSON that scripts rely on (docs/manager.md). */
 
-import type { Gateway, SessionEnd } from "./gateway-link.ts";
+import type { Gateway, SessionEnd } from "./registered-gateway.ts";
 import type { Session } from "./session.ts";
 
 export interface GatewayView {
