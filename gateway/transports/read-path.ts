@@ -25,7 +25,7 @@ const SHARED_BUFFER_BYTES = 64 * 1024;
 
 /** The parts of an accepted socket that Node does not declare. */
 interface AcceptedSocket {
-  readonly _handle: unknown;
+  _handle: unknown;
   readonly _server: unknown;
 }
 
@@ -40,7 +40,10 @@ export const ordinaryReadPath: ReadPath = (accepted, target) => {
 export function sharedReadPath(): ReadPath {
   const buffer = Buffer.allocUnsafeSlow(SHARED_BUFFER_BYTES);
   return (accepted, target) => {
-    const { _handle: handle, _server: server } = accepted as unknown as AcceptedSocket;
+    const inner = accepted as unknown as AcceptedSocket;
+    const { _handle: handle, _server: server } = inner;
+    // It would go on reading by itself, behind the back of the one that takes its place.
+    inner._handle = null;
     const onread: OnReadOpts = {
       buffer,
       callback(length) {
