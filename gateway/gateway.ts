@@ -90,6 +90,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       congested(congested) {
         if (congested) counters.linkPauses++;
         sessions.setPaused(congested);
+        if (!congested) lifecycle.relieved();
+      },
+      behind(behind) {
+        sessions.managerBehind = behind;
+        if (behind) log.warn("the manager does not acknowledge what it is told; no client is read or let in");
       },
       lost(loss) {
         counters.linkEnded(loss);

@@ -17,8 +17,6 @@ import { ListenError, type Listener } from "./transports/listener.ts";
 export interface LifecycleLimits {
   /** How long clients are held while there is no link; 0: not at all. */
   readonly holdMs: number;
-  /** With more than this waiting for the manager no session is announced again. */
-  readonly linkBufferBytes: number;
   /** How long sessions go on after a drain was asked for. */
   readonly drainMs: number;
   /** How long the manager has to acknowledge the sessions that a shutdown ended. */
@@ -52,6 +50,8 @@ export class Lifecycle {
   #ready = false;
   #draining = false;
   #linkGone: () => void = () => {};
+  /** Goes on with what waits for the link to take more. */
+  #goOn: () => void = () => {};
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
@@ -87,30 +87,44 @@ export class Lifecycle {
     if (this.#draining || loss.final || limits.holdMs === 0) this.#letGo();
     else if (loss.wasUp) this.#hold();
     this.#linkGone();
+    this.#goOn();
     if (this.#draining) return;
+    // One who answers in the manager's place is not a manager that is away: it wants somebody to look.
+    const level = loss.kind === "gateway-refused" ? "error" : "warn";
     const report = { code: loss.code, wasUp: loss.wasUp, held: sessions.connectedCount };
-    log.warn(report, `no link to the manager: ${loss.message}`);
+    log[level](report, `no link to the manager: ${loss.message}`);
     this.#step(() => this.#redialOrEnd(loss));
+  }
+
+  /** The link takes more again. */
+  relieved(): void {
+    this.#goOn();
   }
 
   /** Keeps the clients, unread, for as long as a manager may take to come back. */
   #hold(): void {
-    const { sessions, limits, clock, log } = this.#options;
+    const { sessions, limits, clock } = this.#options;
     sessions.hold();
     this.#cancelHold();
-    this.#cancelHold = clock.after(limits.holdMs, () => {
-      if (sessions.connectedCount > 0)
-        log.warn({ sessions: sessions.connectedCount }, "no manager came back in time");
-      this.#letGo();
-    });
+    this.#cancelHold = clock.after(limits.holdMs, () => this.#giveUp());
+  }
+
+  /** No manager has come back in time. */
+  #giveUp(): void {
+    const { link, sessions, log } = this.#options;
+    const { connectedCount } = sessions;
+    if (connectedCount > 0) log.warn({ sessions: connectedCount }, "no manager came back in time");
+    this.#letGo();
+    // One that is being asked to go on where the last link ended could no longer be taken at its word.
+    if (!link.down) link.abort();
   }
 
   /** Ends every client: nobody waits for it any more. */
   #letGo(): void {
     const { link, sessions } = this.#options;
     this.#cancelHold();
-    link.forget();
     sessions.detachAll(this.#draining ? "shutdown" : "manager-lost");
+    link.forget();
   }
 
   /**
@@ -123,6 +137,7 @@ export class Lifecycle {
   drain(reason: string, drainMs = this.#options.limits.drainMs, code: number = ExitCode.ok): void {
     if (this.#draining) return;
     this.#draining = true;
+    this.#goOn();
     this.#options.log.info({ reason, drainMs, sessions: this.#options.sessions.liveCount }, "draining");
     this.#step(() => this.#drain(reason, drainMs, code));
   }
@@ -147,11 +162,22 @@ export class Lifecycle {
 
   /** Announces the sessions that were held to a manager that does not know them, no faster than it takes them. */
   async #rejoin(): Promise<void> {
-    const { link, sessions, limits } = this.#options;
+    const { link, sessions } = this.#options;
     for (let more = true; more && link.up && !this.#draining; ) {
-      if (link.queuedBytes <= limits.linkBufferBytes) more = sessions.rejoin(REJOINS_PER_TURN);
+      if (link.congested) {
+        await this.#relief();
+        continue;
+      }
+      more = sessions.rejoin(REJOINS_PER_TURN);
       await turn();
     }
+  }
+
+  /** Resolves when the link takes more again, or there is nothing to wait for any more. */
+  #relief(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#goOn = resolve;
+    return promise;
   }
 
   async #openListeners(): Promise<void> {

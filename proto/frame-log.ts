@@ -121,7 +121,7 @@ export class FrameLog implements FrameWriter {
    * @returns whether all of that is still here, and as many were sent at all
    */
   rewind(frames: number): boolean {
-    if (frames < this.#acknowledged || frames > this.#appended) return false;
+    if (frames < this.#acknowledged || frames > this.sent) return false;
     this.#acknowledged = frames;
     this.#release();
     this.#unsentBytes = 0;

@@ -40,8 +40,6 @@ export interface LinkLoss {
   readonly message: string;
   /** The link had been registered. */
   readonly wasUp: boolean;
-  /** The other side may still know everything: the next link can go on where this one ended. */
-  readonly resumable: boolean;
   /** Dialling again can't help. */
   readonly final: boolean;
 }
@@ -58,7 +56,10 @@ export interface ManagerLinkHandler
   registered(registered: body.Registered, lostBytes: ReadonlyMap<number, number> | undefined): void;
   /** Every frame of one read was told; see FramedStreamEvents. */
   readDone(): boolean;
+  /** Too much waits for the manager: no client may be read (true), or all may be again (false). */
   congested(congested: boolean): void;
+  /** More than `retainBytes` is not acknowledged: nobody may join (true), or all may again (false). */
+  behind(behind: boolean): void;
   /** The link is gone. Called once for each `dial`. */
   lost(loss: LinkLoss): void;
 }
@@ -67,7 +68,7 @@ export interface LinkLimits extends BackoffLimits {
   /** Connecting and registering together. */
   readonly registerTimeoutMs: number;
   readonly linkBufferBytes: number;
-  /** With more than this sent and not acknowledged no client is read. */
+  /** With more than this told and not acknowledged no client is read, and none may join. */
   readonly retainBytes: number;
   readonly maxFrame: number;
   readonly maxCapacity: number;
@@ -99,7 +100,7 @@ const FINAL_REJECTIONS = ["version", "bad-secret"];
 /** `proving`: the manager has proven that it has the secret, and was sent this side's proof. */
 type LinkState = "down" | "registering" | "proving" | "up";
 
-type Loss = Omit<LinkLoss, "wasUp" | "resumable">;
+type Loss = Omit<LinkLoss, "wasUp">;
 
 export class ManagerLink implements FromManagerHandler {
   readonly #options: ManagerLinkOptions;
@@ -158,6 +159,11 @@ export class ManagerLink implements FromManagerHandler {
   /** Bytes that wait to be sent to the manager. */
   get queuedBytes(): number {
     return this.#stream?.queuedBytes ?? 0;
+  }
+
+  /** Whether too much waits for the manager; `congested` tells when that changes. */
+  get congested(): boolean {
+    return this.#congested;
   }
 
   /** The longest payload that the manager accepts in one frame. */
@@ -229,7 +235,7 @@ export class ManagerLink implements FromManagerHandler {
     this.#epoch = undefined;
     this.#log.reset();
     this.#acknowledger.reset();
-    this.#retentionFull = false;
+    this.#weigh();
   }
 
   listening(endpoints: readonly body.Endpoint[]): void {
@@ -303,11 +309,9 @@ export class ManagerLink implements FromManagerHandler {
       throw new ProtocolError("bad-body", "Registered.resumed is true, and this epoch was not to be resumed");
     }
     if (!this.#log.rewind(received)) {
-      const { acknowledged, appended } = this.#log;
-      throw new ProtocolError(
-        "bad-ack",
-        `received is ${received}, which is not from ${acknowledged} to ${appended}`,
-      );
+      const { acknowledged, sent } = this.#log;
+      const message = `Registered.received is ${received}, which is not from ${acknowledged} to ${sent}`;
+      throw new ProtocolError("bad-ack", message);
     }
     this.#weigh();
   }
@@ -323,7 +327,6 @@ export class ManagerLink implements FromManagerHandler {
     this.forget();
     this.#spoiled = false;
     this.#epoch = epoch;
-    this.#weigh();
     return lostBytes;
   }
 
@@ -387,13 +390,15 @@ export class ManagerLink implements FromManagerHandler {
 
   /** Finds out whether clients may be read: what the manager does not take, or does not acknowledge, is bounded. */
   #weigh(): void {
-    const { retainBytes } = this.#options.limits;
-    const { retainedBytes } = this.#log;
-    this.#retentionFull = retainedBytes > (this.#retentionFull ? retainBytes / 2 : retainBytes);
-    const congested = this.#streamCongested || this.#retentionFull;
-    if (congested === this.#congested) return;
-    this.#congested = congested;
-    this.#options.handler.congested(congested);
+    const { handler, limits } = this.#options;
+    const bound = this.#retentionFull ? limits.retainBytes / 2 : limits.retainBytes;
+    const full = this.#log.retainedBytes > bound;
+    const behindBefore = this.#retentionFull;
+    this.#retentionFull = full;
+    const congestedBefore = this.#congested;
+    this.#congested = this.#streamCongested || full;
+    if (full !== behindBefore) handler.behind(full);
+    if (this.#congested !== congestedBefore) handler.congested(this.#congested);
   }
 
   #send(append: (stream: FramedStream) => void): void {
@@ -496,9 +501,9 @@ export class ManagerLink implements FromManagerHandler {
     this.#stream = undefined;
     this.#streamCongested = false;
     this.#spoiled ||= poisoned;
-    this.#weigh();
     const loss = this.#loss ?? describeLoss(error);
-    handler.lost({ ...loss, wasUp, resumable: this.#epoch !== undefined });
+    handler.lost({ ...loss, wasUp });
+    this.#weigh();
   }
 }
 

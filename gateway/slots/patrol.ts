@@ -26,11 +26,18 @@ export class Patrol {
   #next = 0;
   /** Slots that are due and were not looked at, less than one. */
   #share = 0;
+  /** Nobody was heard before: no silence is counted from earlier than this. */
+  #since = 0;
 
   /** @param ended takes a session that is to be ended as idle */
   constructor(limits: PatrolLimits, ended: (slot: Slot) => void) {
     this.#limits = limits;
     this.#ended = ended;
+  }
+
+  /** Nobody was read for a while, up to `now`: who says nothing has done so from here on. */
+  beginAnew(now: number): void {
+    this.#since = now;
   }
 
   /**
@@ -56,8 +63,9 @@ export class Patrol {
 
   #isSilent({ heardAt, joinedAt, inMsgs }: Slot, now: number): boolean {
     const { idleTimeoutMs, firstMessageTimeoutMs } = this.#limits;
-    if (idleTimeoutMs > 0 && now - heardAt >= idleTimeoutMs) return true;
-    return firstMessageTimeoutMs > 0 && inMsgs === 0 && now - joinedAt >= firstMessageTimeoutMs;
+    if (idleTimeoutMs > 0 && now - Math.max(heardAt, this.#since) >= idleTimeoutMs) return true;
+    const silentMs = now - Math.max(joinedAt, this.#since);
+    return firstMessageTimeoutMs > 0 && inMsgs === 0 && silentMs >= firstMessageTimeoutMs;
   }
 
   /** Whether a message under way has grown too slowly since it was first seen, or last found quick enough. */
@@ -68,7 +76,7 @@ export class Patrol {
       slot.underWayAt = 0;
       return false;
     }
-    if (slot.underWayAt === 0 || slot.underWayAfter !== slot.inMsgs) {
+    if (slot.underWayAt === 0 || slot.underWayAt < this.#since || slot.underWayAfter !== slot.inMsgs) {
       this.#note(slot, pending, now);
       return false;
     }
@@ -92,7 +100,7 @@ export class Patrol {
     // A client that is in the middle of a message can't answer, and one that is not read is not heard.
     if (pingMs === 0 || connection === undefined || connection.pendingBytes > 0 || slot.throttled)
       return false;
-    if (now - Math.max(slot.heardAt, slot.pingedAt) < pingMs) return false;
+    if (now - Math.max(slot.heardAt, slot.pingedAt, this.#since) < pingMs) return false;
     if (slot.pingedAt > slot.heardAt) return true;
     slot.pingedAt = now;
     connection.ping();

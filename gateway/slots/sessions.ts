@@ -6,7 +6,7 @@
 
 import type { EndReason, SlotCounts } from "../../proto/bodies.ts";
 import type { Clock } from "../clock.ts";
-import type { Refusal } from "../guard/refusal.ts";
+import { isPassing, type Refusal } from "../guard/refusal.ts";
 import { type TalkLimits, TalkRate } from "../guard/talk-rate.ts";
 import type { Ticket, TicketFault } from "../guard/ticket-checker.ts";
 import type { Counters } from "../metrics/counters.ts";
@@ -91,6 +91,8 @@ interface Watcher {
 export class Sessions implements SlotOwner {
   /** Why nobody is let in at the moment; undefined: clients are. Those who come are refused and counted. */
   closedFor: Refusal | undefined = "no-manager";
+  /** Too much is not acknowledged by the manager: nobody is let in until it is. */
+  managerBehind = false;
   /** Whether the manager is asked about each client before it is let in. */
   admission = false;
 
@@ -239,7 +241,9 @@ export class Sessions implements SlotOwner {
 
   /** There is a link again: who is known there is read on. */
   release(): void {
+    if (!this.#held) return;
     this.#held = false;
+    this.#patrol.beginAnew(this.#sweptAt);
     if (!this.#isPaused) this.#pauseAll();
   }
 
@@ -266,7 +270,8 @@ export class Sessions implements SlotOwner {
   rejoin(limit: number): boolean {
     for (const { slot, session } of this.#adrift.splice(0, limit)) {
       if (slot.session !== session || slot.phase !== "adrift") continue;
-      this.#apply(slot, this.admission && !slot.admitted ? "ask" : "ready");
+      if (this.admission && !slot.admitted) this.#ask(slot);
+      else this.#apply(slot, "ready");
     }
     return this.#adrift.length > 0;
   }
@@ -280,7 +285,7 @@ export class Sessions implements SlotOwner {
   endAll(reason: EndReason): void {
     for (const slot of this.table.slots) {
       if (slot.phase === "starting") this.#turnAway(slot, "draining");
-      else if (slot.phase === "asking" || slot.phase === "inUse")
+      else if (slot.phase === "asking" || slot.phase === "inUse" || slot.phase === "adrift")
         this.#end(slot, "end", { by: "gateway", reason });
     }
   }
@@ -298,8 +303,8 @@ export class Sessions implements SlotOwner {
       if (slot.phase !== "freed") this.#end(slot, "detach", { by: "gateway", reason });
     }
     this.#adrift = [];
-    this.setPaused(false);
-    this.release();
+    this.#congested = false;
+    this.#held = false;
   }
 
   /**
@@ -330,9 +335,9 @@ export class Sessions implements SlotOwner {
 
   /** Does to every client what is to be done now. */
   #pauseAll(): void {
-    const paused = this.#isPaused;
     for (const slot of [...this.#live]) {
-      if (paused) slot.connection?.pause();
+      // Looked at for each: one that is read on may say so much that nobody is any more.
+      if (this.#isPaused) slot.connection?.pause();
       else if (!slot.throttled) slot.connection?.resume();
     }
   }
@@ -401,15 +406,20 @@ export class Sessions implements SlotOwner {
 
   // Who is let in.
 
+  get #closedFor(): Refusal | undefined {
+    return this.closedFor ?? (this.managerBehind ? "manager-behind" : undefined);
+  }
+
   #refusalOf({ address, descriptor = 0 }: Arrival): Refusal | undefined {
     if (descriptor >= this.#limits.maxDescriptors) return "descriptors";
-    if (this.closedFor !== undefined) return this.closedFor;
+    const closedFor = this.#closedFor;
+    if (closedFor !== undefined) return closedFor;
     return address === undefined ? undefined : this.#gate.enter(address);
   }
 
   #refuse(arrival: Arrival, refusal: Refusal): void {
     this.#counters.refuse(refusal);
-    if (refusal === "no-slot" || refusal === "no-manager" || refusal === "draining") {
+    if (isPassing(refusal)) {
       this.#spare.refuse(arrival, refusal);
     } else {
       arrival.close();
@@ -445,15 +455,21 @@ export class Sessions implements SlotOwner {
   }
 
   #join(slot: Slot): void {
-    if (this.closedFor !== undefined) {
-      this.#turnAway(slot, this.closedFor);
+    const closedFor = this.#closedFor;
+    if (closedFor !== undefined) {
+      this.#turnAway(slot, closedFor);
       return;
     }
     this.table.disarm(slot);
-    this.#apply(slot, this.admission ? "ask" : "ready");
-    if (slot.phase !== "asking") return;
+    if (this.admission) this.#ask(slot);
+    else this.#apply(slot, "ready");
+  }
+
+  /** Announces a client, which the manager has yet to admit. */
+  #ask(slot: Slot): void {
+    this.#apply(slot, "ask");
     slot.connection?.pause();
-    this.table.arm(slot, this.#clock.now() + this.#limits.admitTimeoutMs);
+    if (slot.cause === undefined) this.table.arm(slot, this.#clock.now() + this.#limits.admitTimeoutMs);
   }
 
   // What a client that is in says.
@@ -536,7 +552,8 @@ export class Sessions implements SlotOwner {
     this.#sweptAt = now;
     this.table.sweep(now, (slot) => this.#expire(slot));
     this.#releaseThrottled();
-    this.#patrol.walk(this.table.slots, now, elapsedMs);
+    // A client that is not read can't be heard.
+    if (!this.#held) this.#patrol.walk(this.table.slots, now, elapsedMs);
     if (this.#listsChanged) this.#recheck();
   }
 
@@ -610,7 +627,7 @@ export class Sessions implements SlotOwner {
   }
 
   #announce(slot: Slot): void {
-    if (slot.joinedAt === 0) {
+    if (slot.joinedWallAt === 0) {
       slot.joinedAt = this.#clock.now();
       slot.joinedWallAt = this.#clock.wall();
       slot.heardAt = slot.joinedAt;
@@ -632,7 +649,8 @@ export class Sessions implements SlotOwner {
     const { unread = [] } = slot;
     slot.unread = undefined;
     slot.heardAt = this.#sweptAt;
-    this.table.disarm(slot);
+    // One that has shut down its sending side meanwhile ends when its time is up.
+    if (slot.cause === undefined) this.table.disarm(slot);
     for (const bytes of unread) this.received(slot, bytes, 0, bytes.length);
     if (!this.#isPaused && !slot.throttled && slot.phase === "inUse") slot.connection?.resume();
   }
