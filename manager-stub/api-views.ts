@@ -72,6 +72,7 @@ export interface ApiEvents {
   gatewayUp: GatewayView;
   gatewaySuspect: GatewayView;
   gatewayDraining: GatewayView;
+  gatewayLost: GatewayView & { readonly code: string; readonly message: string };
   gatewayDown: GatewayView & { readonly code: string; readonly message: string };
   refused: { readonly code: string; readonly message: string };
   join: SessionView;

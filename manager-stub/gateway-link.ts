@@ -54,6 +54,8 @@ export class GatewayLink implements FromGatewayHandler, AttachedLink {
   #gateway: RegisteredGateway | undefined;
   #timer: NodeJS.Timeout;
   #loss: { code: string; message: string } | undefined;
+  /** Its gateway has gone on over another link, or was given up: nobody is to be told of its end. */
+  #replaced = false;
   /** Until it has proven that it has the secret. */
   #applicant: Applicant | undefined;
   #lastHeardAt = performance.now();
@@ -95,6 +97,7 @@ export class GatewayLink implements FromGatewayHandler, AttachedLink {
 
   replace(): void {
     this.#gateway = undefined;
+    this.#replaced = true;
     this.fail("replaced", "the gateway has registered again");
   }
 
@@ -223,7 +226,7 @@ export class GatewayLink implements FromGatewayHandler, AttachedLink {
     this.#owner.closed(this);
     if (gateway !== undefined)
       gateway.detached(code, message, error instanceof ProtocolError || code === "send-buffer");
-    else if (code !== "replaced") this.#owner.refused(this, code, message);
+    else if (!this.#replaced) this.#owner.refused(this, code, message);
     this.#gone.resolve();
   }
 }

@@ -27,7 +27,10 @@ export interface ManagerServerOptions {
   readonly pingMs?: number;
   /** The largest frame that is accepted from a gateway, bytes: 64 KiB..256 MiB, default 1 MiB. */
   readonly maxFrame?: number;
-  /** With more than this queued for it a gateway is cut off, bytes; default 64 MiB. */
+  /**
+   * With more than this queued for it, or sent and not acknowledged, a gateway is cut off, bytes: 1 MiB at least,
+   * default 64 MiB. What is sent to one without a link waits here too.
+   */
   readonly sendBufferBytes?: number;
   /** How long a connection may take to register, milliseconds; default 15,000. */
   readonly registerTimeoutMs?: number;
@@ -85,6 +88,8 @@ export interface ShutdownOptions {
 const DEFAULT_LISTEN = "unix:run/manager.sock";
 const DEFAULT_CAPACITY = 10_000;
 const DEFAULT_PING_MS = 5000;
+/** A gateway acknowledges 256 KiB at once: under a few of them one that is well would be cut off. */
+const MIN_SEND_BUFFER_BYTES = 1024 * 1024;
 const DEFAULT_SEND_BUFFER_BYTES = 64 * 1024 * 1024;
 const DEFAULT_REGISTER_TIMEOUT_MS = 15_000;
 const DEFAULT_RESUME_MS = 30_000;
@@ -126,7 +131,7 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
     if (typeof capacity === "number") checkRange("capacity", capacity, 1, MAX_CAPACITY);
     checkRange("pingMs", pingMs, 100, 600_000);
     checkRange("maxFrame", maxFrame, MIN_MAX_FRAME, MAX_MAX_FRAME);
-    checkRange("sendBufferBytes", sendBufferBytes, 1, Number.MAX_SAFE_INTEGER);
+    checkRange("sendBufferBytes", sendBufferBytes, MIN_SEND_BUFFER_BYTES, Number.MAX_SAFE_INTEGER);
     checkRange("registerTimeoutMs", registerTimeoutMs, 1, MAX_TIMEOUT_MS);
     checkRange("resumeMs", resumeMs, 0, MAX_TIMEOUT_MS);
     this.#secret = options.secret === undefined ? undefined : new Secret(options.secret);

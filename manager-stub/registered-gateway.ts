@@ -12,7 +12,7 @@ import { HEADER_BYTES, isNumberedFromGateway, SESSION_BYTES } from "../proto/fra
 import { FrameLog } from "../proto/frame-log.ts";
 import { toGateway } from "../proto/from-manager.ts";
 import { ProtocolError } from "../proto/protocol-error.ts";
-import { generationOf } from "../proto/session-id.ts";
+import { generationOf, MAX_CAPACITY } from "../proto/session-id.ts";
 import type { Session } from "./session.ts";
 
 /**
@@ -174,8 +174,8 @@ export class RegisteredGateway implements Gateway {
     this.#link = undefined;
     this.#acknowledger.pause();
     if (!this.#log.rewind(received)) {
-      const { acknowledged, appended } = this.#log;
-      const message = `Register.resume.received is ${received}, which is not from ${acknowledged} to ${appended}`;
+      const { acknowledged, sent } = this.#log;
+      const message = `Register.resume.received is ${received}, which is not from ${acknowledged} to ${sent}`;
       this.giveUp("bad-ack", message);
       throw new ProtocolError("bad-ack", message);
     }
@@ -325,9 +325,9 @@ export class RegisteredGateway implements Gateway {
   ): void {
     if (generationOf(id) === 0) throw unexpected(`CLJoin for ${id}, which is never a session,`);
     if (this.#sessions.has(id)) throw unexpected(`a second CLJoin for session ${id}`);
-    // One that is announced again was let in under another capacity.
-    if (this.#sessions.size >= this.capacity && !rejoin)
-      throw unexpected(`CLJoin beyond the capacity of ${this.capacity}`);
+    // One that is announced again may have been let in under another capacity.
+    const capacity = rejoin ? MAX_CAPACITY : this.capacity;
+    if (this.#sessions.size >= capacity) throw unexpected(`CLJoin beyond the capacity of ${capacity}`);
     const serial = this.#owner.nextSerial();
     const session = {
       gateway: this.id,
@@ -374,6 +374,8 @@ export class RegisteredGateway implements Gateway {
     const { sendBufferBytes } = this.#options;
     if (this.#log.retainedBytes > sendBufferBytes) {
       const message = `more than ${sendBufferBytes} bytes are queued for it`;
+      // Nobody will get it, and whoever goes on sending in this turn must not pile up more.
+      this.#log.reset();
       if (this.#link === undefined) this.giveUp("send-buffer", message);
       else this.#link.fail("send-buffer", message);
       return;
