@@ -56,6 +56,16 @@ describe("numbered frames", () => {
     assert.deepEqual(take(log), numbers(7, 9));
   });
 
+  test("can't be said to be handled before they were sent", () => {
+    const log = new FrameLog(64);
+    append(log, 1, 5);
+    take(log);
+    append(log, 6, 7);
+    assert.equal(log.rewind(6), false);
+    assert.equal(log.rewind(5), true);
+    assert.deepEqual(take(log), numbers(6, 7));
+  });
+
   test("can't be acknowledged before they were sent; fewer than before change nothing", () => {
     const log = new FrameLog(64);
     append(log, 1, 5);

@@ -65,6 +65,7 @@ function gatewayEcho(understood: Understood): FromGatewayHandler {
     proof: (proof) => toManager.proof(batch, keep(proof)),
     listening: (listening) => toManager.listening(batch, keep(listening).endpoints),
     draining: (draining) => toManager.draining(batch, keep(draining)),
+    ack: (frames) => toManager.ack(batch, frames),
   };
 }
 
@@ -86,6 +87,7 @@ function managerEcho(understood: Understood): FromManagerHandler {
     challenge: (challenge) => toGateway.challenge(batch, keep(challenge)),
     pong: (pong) => toGateway.pong(batch, keep(pong)),
     admit: (session) => toGateway.admit(batch, session),
+    ack: (frames) => toGateway.ack(batch, frames),
   };
 }
 
@@ -279,6 +281,7 @@ describe("the other tables and figures", () => {
       "bad-map": true,
       "bad-body": true,
       "unexpected-frame": true,
+      "bad-ack": true,
     };
     const listed = (table(section("Errors"), "code") ?? []).map(([code = ""]) => codeWords(code)[0]);
     assert.deepEqual(listed, Object.keys(codes));

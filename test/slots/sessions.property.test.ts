@@ -9,7 +9,6 @@ import fc from "fast-check";
 import { Counters } from "../../gateway/metrics/counters.ts";
 import { type SessionRouter, Sessions } from "../../gateway/slots/sessions.ts";
 import type { Slot } from "../../gateway/slots/slot.ts";
-import { stateOf } from "../../gateway/slots/states.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
 import { FakeConnection } from "../helpers/fake-connection.ts";
 import { GAME, LIMITS, OpenGate } from "../helpers/sessions.ts";
