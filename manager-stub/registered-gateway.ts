@@ -167,15 +167,17 @@ export class RegisteredGateway implements Gateway {
    * Goes on over another link.
    *
    * @param received how many frames of the epoch the gateway has handled
-   * @throws ProtocolError `bad-ack` when what it lacks is not here any more
+   * @throws ProtocolError `bad-ack` when what it lacks is not here any more, or was never sent
    */
   resume(link: AttachedLink, register: body.Register, received: number): void {
+    const { acknowledged, everSent } = this.#log;
+    const message = `Register.resume.received is ${received}, which is not from ${acknowledged} to ${everSent}`;
+    // It was held up on its way and overtaken: the gateway has another link by now, or is about to have one.
+    if (received < acknowledged) throw new ProtocolError("bad-ack", message);
     this.#link?.replace();
     this.#link = undefined;
     this.#acknowledger.pause();
     if (!this.#log.rewind(received)) {
-      const { acknowledged, sent } = this.#log;
-      const message = `Register.resume.received is ${received}, which is not from ${acknowledged} to ${sent}`;
       this.giveUp("bad-ack", message);
       throw new ProtocolError("bad-ack", message);
     }

@@ -309,8 +309,8 @@ export class ManagerLink implements FromManagerHandler {
       throw new ProtocolError("bad-body", "Registered.resumed is true, and this epoch was not to be resumed");
     }
     if (!this.#log.rewind(received)) {
-      const { acknowledged, sent } = this.#log;
-      const message = `Registered.received is ${received}, which is not from ${acknowledged} to ${sent}`;
+      const { acknowledged, everSent } = this.#log;
+      const message = `Registered.received is ${received}, which is not from ${acknowledged} to ${everSent}`;
       throw new ProtocolError("bad-ack", message);
     }
     this.#weigh();
