@@ -163,13 +163,13 @@ export class Lifecycle {
   /** Announces the sessions that were held to a manager that does not know them, no faster than it takes them. */
   async #rejoin(): Promise<void> {
     const { link, sessions } = this.#options;
-    for (let more = true; more && link.up && !this.#draining; ) {
+    while (sessions.adriftCount > 0 && link.up && !this.#draining) {
       if (link.congested) {
         await this.#relief();
-        continue;
+      } else {
+        sessions.rejoin(REJOINS_PER_TURN);
+        await turn();
       }
-      more = sessions.rejoin(REJOINS_PER_TURN);
-      await turn();
     }
   }
 

@@ -261,19 +261,18 @@ export class Sessions implements SlotOwner {
     this.#adrift = adrift.map((slot) => ({ slot, session: slot.session }));
   }
 
-  /**
-   * Announces sessions that wait for it.
-   *
-   * @param limit how many at most
-   * @returns whether others still wait
-   */
-  rejoin(limit: number): boolean {
+  /** How many sessions wait to be announced again, some of which may have ended meanwhile. */
+  get adriftCount(): number {
+    return this.#adrift.length;
+  }
+
+  /** Announces sessions that wait for it, `limit` at most. */
+  rejoin(limit: number): void {
     for (const { slot, session } of this.#adrift.splice(0, limit)) {
       if (slot.session !== session || slot.phase !== "adrift") continue;
       if (this.admission && !slot.admitted) this.#ask(slot);
       else this.#apply(slot, "ready");
     }
-    return this.#adrift.length > 0;
   }
 
   /** Who may be in has changed: those who may not any more are ended, at the next sweep. */

@@ -298,7 +298,7 @@ export class GatewayWorld {
       this.sessions.orphanAll(lostBytes);
     }
     this.sessions.release();
-    while (this.sessions.rejoin(5));
+    while (this.sessions.adriftCount > 0) this.sessions.rejoin(5);
     this.link.listening([]);
     this.sessions.closedFor = undefined;
   }

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { createServer, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 import type * as body from "../../proto/bodies.ts";
-import { fromGatewayBounds, isNumberedFromGateway } from "../../proto/frame.ts";
+import { fromGatewayBounds, HEADER_BYTES, isNumberedFromGateway } from "../../proto/frame.ts";
 import { FrameBatch } from "../../proto/frame-batch.ts";
 import { FrameReader } from "../../proto/frame-reader.ts";
 import { type FromGatewayHandler, readFromGateway } from "../../proto/from-gateway.ts";
@@ -35,6 +35,9 @@ export class RawLink {
   numbered = 0;
   /** Acknowledges whatever comes, which it else leaves to the test. */
   acknowledging = false;
+  /** The numbered frames that came, byte by byte, if they are kept. */
+  readonly frames: Buffer[] = [];
+  keepsFrames = false;
   readonly #batch = new FrameBatch();
 
   constructor(socket: Socket) {
@@ -42,7 +45,10 @@ export class RawLink {
     const handler = recorder(this.heard);
     const reader = new FrameReader(fromGatewayBounds, 2 ** 20, (type, bytes, start, end) => {
       readFromGateway(handler, type, bytes, start, end);
-      if (isNumberedFromGateway(type)) this.numbered++;
+      if (!isNumberedFromGateway(type)) return;
+      this.numbered++;
+      if (this.keepsFrames)
+        this.frames.push(Buffer.concat([header(type, end - start), bytes.subarray(start, end)]));
     });
     socket.on("data", (bytes: Buffer) => {
       reader.push(bytes);
@@ -96,6 +102,13 @@ export class RawLink {
     };
     this.say((batch) => toGateway.registered(batch, { ...given, ...registered }));
   }
+}
+
+function header(type: number, bodyBytes: number): Buffer {
+  const bytes = Buffer.alloc(HEADER_BYTES);
+  bytes.writeUInt32LE(type);
+  bytes.writeUInt32LE(bodyBytes, 4);
+  return bytes;
 }
 
 /** Notes everything that comes. */
