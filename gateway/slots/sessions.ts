@@ -397,6 +397,7 @@ export class Sessions implements SlotOwner {
     // What a transport has to say of its own can be among what it did not send.
     slot.unsentBytes = Math.min(slot.acceptedBytes, unsent);
     this.#counters.unsentBytes += slot.unsentBytes;
+    if (slot.joinedWallAt !== 0) this.#counters.end(slot.cause.reason);
     this.#connectedCount--;
     if (slot.entered) this.#gate.leave(slot.address);
     slot.entered = false;
@@ -610,7 +611,6 @@ export class Sessions implements SlotOwner {
         (slot.connection ?? slot.arrival)?.close();
         break;
       case "tell":
-        this.#counters.end(slot.cause?.reason ?? "error");
         this.#router.disconnected(slot);
         break;
       case "awaitAck":
