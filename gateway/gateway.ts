@@ -85,11 +85,16 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       shutdown({ reason = "the manager's Shutdown", drainMs }) {
         lifecycle.drain(reason, drainMs, config.shutdownExitCode);
       },
-      registered: (registered) => lifecycle.registered(registered),
+      registered: (registered, lostBytes) => lifecycle.registered(registered, lostBytes),
       readDone: () => sessions.flush(),
       congested(congested) {
         if (congested) counters.linkPauses++;
         sessions.setPaused(congested);
+        if (!congested) lifecycle.relieved();
+      },
+      behind(behind) {
+        sessions.managerBehind = behind;
+        if (behind) log.warn("the manager does not acknowledge what it is told; no client is read or let in");
       },
       lost(loss) {
         counters.linkEnded(loss);

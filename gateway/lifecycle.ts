@@ -3,6 +3,7 @@
  * so that a shutdown never meets listeners that are half open, nor a dial one that is under way.
  */
 
+import { setImmediate as turn } from "node:timers/promises";
 import { Mutex } from "async-mutex";
 import type { Logger } from "pino";
 import type { Registered } from "../proto/bodies.ts";
@@ -14,6 +15,8 @@ import type { Sessions } from "./slots/sessions.ts";
 import { ListenError, type Listener } from "./transports/listener.ts";
 
 export interface LifecycleLimits {
+  /** How long clients are held while there is no link; 0: not at all. */
+  readonly holdMs: number;
   /** How long sessions go on after a drain was asked for. */
   readonly drainMs: number;
   /** How long the manager has to acknowledge the sessions that a shutdown ended. */
@@ -31,6 +34,9 @@ export interface LifecycleOptions {
   readonly ready: () => void;
 }
 
+/** Sessions announced again in one turn of the event loop. */
+const REJOINS_PER_TURN = 500;
+
 export class Lifecycle {
   /** Resolves when the gateway has ended. */
   readonly ended: Promise<Ending>;
@@ -39,10 +45,13 @@ export class Lifecycle {
   readonly #mutex = new Mutex();
   readonly #end: (ending: Ending) => void;
   #cancelRedial: Cancel = () => {};
+  #cancelHold: Cancel = () => {};
   #open: Listener[] = [];
   #ready = false;
   #draining = false;
   #linkGone: () => void = () => {};
+  /** Goes on with what waits for the link to take more. */
+  #goOn: () => void = () => {};
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
@@ -57,27 +66,65 @@ export class Lifecycle {
   }
 
   /** The manager has taken the gateway on. */
-  registered(registered: Registered): void {
+  registered(registered: Registered, lostBytes: ReadonlyMap<number, number> | undefined): void {
     const { sessions, log } = this.#options;
-    log.info({ id: registered.id, capacity: registered.capacity }, "registered with the manager");
+    const { id, capacity, resumed } = registered;
+    this.#cancelHold();
+    log.info({ id, capacity, resumed, held: sessions.connectedCount }, "registered with the manager");
     const warning = descriptorWarning(registered.capacity);
     if (warning !== undefined) log.warn(warning);
     sessions.table.resize(registered.capacity);
     sessions.admission = registered.admit === true;
+    if (lostBytes !== undefined) sessions.orphanAll(lostBytes);
+    sessions.release();
     this.#step(() => this.#letIn());
   }
 
-  /** The link is gone: its sessions end at once, and it is dialled again after a while. */
+  /** The link is gone: its clients are held for a while, or end at once, and it is dialled again. */
   lost(loss: LinkLoss): void {
-    const { sessions, log } = this.#options;
+    const { sessions, log, limits } = this.#options;
     sessions.closedFor = this.#draining ? "draining" : "no-manager";
-    sessions.detachAll(this.#draining ? "shutdown" : "manager-lost");
+    if (this.#draining || loss.final || limits.holdMs === 0) this.#letGo();
+    else if (loss.wasUp) this.#hold();
     this.#linkGone();
+    this.#goOn();
     if (this.#draining) return;
     // One who answers in the manager's place is not a manager that is away: it wants somebody to look.
     const level = loss.kind === "gateway-refused" ? "error" : "warn";
-    log[level]({ code: loss.code, wasUp: loss.wasUp }, `no link to the manager: ${loss.message}`);
+    const report = { code: loss.code, wasUp: loss.wasUp, held: sessions.connectedCount };
+    log[level](report, `no link to the manager: ${loss.message}`);
     this.#step(() => this.#redialOrEnd(loss));
+  }
+
+  /** The link takes more again. */
+  relieved(): void {
+    this.#goOn();
+  }
+
+  /** Keeps the clients, unread, for as long as a manager may take to come back. */
+  #hold(): void {
+    const { sessions, limits, clock } = this.#options;
+    sessions.hold();
+    this.#cancelHold();
+    this.#cancelHold = clock.after(limits.holdMs, () => this.#giveUp());
+  }
+
+  /** No manager has come back in time. */
+  #giveUp(): void {
+    const { link, sessions, log } = this.#options;
+    const { connectedCount } = sessions;
+    if (connectedCount > 0) log.warn({ sessions: connectedCount }, "no manager came back in time");
+    this.#letGo();
+    // One that is being asked to go on where the last link ended could no longer be taken at its word.
+    if (!link.down) link.abort();
+  }
+
+  /** Ends every client: nobody waits for it any more. */
+  #letGo(): void {
+    const { link, sessions } = this.#options;
+    this.#cancelHold();
+    sessions.detachAll(this.#draining ? "shutdown" : "manager-lost");
+    link.forget();
   }
 
   /**
@@ -90,6 +137,7 @@ export class Lifecycle {
   drain(reason: string, drainMs = this.#options.limits.drainMs, code: number = ExitCode.ok): void {
     if (this.#draining) return;
     this.#draining = true;
+    this.#goOn();
     this.#options.log.info({ reason, drainMs, sessions: this.#options.sessions.liveCount }, "draining");
     this.#step(() => this.#drain(reason, drainMs, code));
   }
@@ -102,6 +150,7 @@ export class Lifecycle {
     const { link, sessions, listeners, log } = this.#options;
     if (!link.up || this.#draining) return;
     await this.#openListeners();
+    await this.#rejoin();
     if (!link.up || this.#draining) return;
     const endpoints = listeners.map((listener) => listener.endpoint);
     link.listening(endpoints);
@@ -109,6 +158,26 @@ export class Lifecycle {
     log.info({ endpoints }, "listening");
     if (!this.#ready) this.#options.ready();
     this.#ready = true;
+  }
+
+  /** Announces the sessions that were held to a manager that does not know them, no faster than it takes them. */
+  async #rejoin(): Promise<void> {
+    const { link, sessions } = this.#options;
+    while (sessions.adriftCount > 0 && link.up && !this.#draining) {
+      if (link.congested) {
+        await this.#relief();
+      } else {
+        sessions.rejoin(REJOINS_PER_TURN);
+        await turn();
+      }
+    }
+  }
+
+  /** Resolves when the link takes more again, or there is nothing to wait for any more. */
+  #relief(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#goOn = resolve;
+    return promise;
   }
 
   async #openListeners(): Promise<void> {
@@ -134,6 +203,7 @@ export class Lifecycle {
     const { link, sessions, limits, log } = this.#options;
     this.#cancelRedial();
     await this.#closeListeners();
+    if (!link.up) this.#letGo();
     sessions.closedFor = "draining";
     if (link.up) link.draining({ reason, drainMs });
     const allGone = () => sessions.table.usedCount === 0;
@@ -159,7 +229,7 @@ export class Lifecycle {
     await this.#closeListeners();
     await this.#finishLink();
     sessions.closedFor = "draining";
-    sessions.detachAll("shutdown");
+    this.#letGo();
     await sessions.waitUntil(() => sessions.connectedCount === 0, this.#options.limits.shutdownAckMs);
     sessions.stop();
     link.abort();

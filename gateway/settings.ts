@@ -255,6 +255,18 @@ export const settings = {
     "n",
     "tickets with a nonce that are remembered at most",
   ),
+  retainBytes: setting(
+    whole(MIB, 1024 * MIB),
+    32 * MIB,
+    "bytes",
+    "with more than this told to the manager and not acknowledged no client is read or let in",
+  ),
+  holdMs: setting(
+    whole(0, HOUR_MS),
+    30_000,
+    "ms",
+    "how long clients are held, unread, while there is no link to the manager; 0: not at all",
+  ),
   registerTimeoutMs: setting(
     whole(100, HOUR_MS),
     15_000,

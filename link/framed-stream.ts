@@ -7,6 +7,7 @@
 import type { Duplex } from "node:stream";
 import { type BodyBounds, MIN_MAX_FRAME } from "../proto/frame.ts";
 import { FrameBatch } from "../proto/frame-batch.ts";
+import type { FrameLog } from "../proto/frame-log.ts";
 import { FrameReader, type FrameSink } from "../proto/frame-reader.ts";
 import { ProtocolError } from "../proto/protocol-error.ts";
 
@@ -52,15 +53,25 @@ export interface FramedStreamEvents {
 const EARLY_FLUSH_BYTES = 256 * 1024;
 
 export class FramedStream {
-  /** Frames to send are appended here, followed by `scheduleFlush`. */
+  /** Frames that are not numbered are appended here, followed by `scheduleFlush`. */
   readonly batch = new FrameBatch();
+  /**
+   * Numbered frames are appended here, likewise. It outlives the stream, and joins it once the other side has said
+   * where to go on.
+   */
+  numbered: FrameLog | undefined;
 
   readonly #events: FramedStreamEvents;
   readonly #stream: Duplex;
   readonly #reader: FrameReader;
   readonly #congestedBytes: number;
-  /** Chunks that the stream was given and may still be reading. */
-  #written: Buffer[] = [];
+  /** What leaves with the next write, in order. */
+  #outgoing: Buffer[] = [];
+  #outgoingBytes = 0;
+  /** The batch's chunks among them. */
+  #outgoingLent: Buffer[] = [];
+  /** Chunks of the batch that the stream was given and may still be reading. */
+  #lent: Buffer[] = [];
   #flushScheduled = false;
   /** The batch is to be written as soon as the write under way is through. */
   #writeNext = false;
@@ -83,7 +94,7 @@ export class FramedStream {
 
   /** Bytes that are to be sent and that the stream has not taken. */
   get queuedBytes(): number {
-    return this.#stream.writableLength + this.batch.byteLength;
+    return this.#stream.writableLength + this.#outgoingBytes + this.#appendedBytes;
   }
 
   /** The largest frame accepted from now on, in bytes of data. */
@@ -93,7 +104,7 @@ export class FramedStream {
 
   /** What was appended to the batch leaves at the end of this turn of the event loop. */
   scheduleFlush(): void {
-    if (this.batch.byteLength >= EARLY_FLUSH_BYTES) {
+    if (this.#appendedBytes >= EARLY_FLUSH_BYTES) {
       this.flush();
     } else if (!this.#flushScheduled) {
       this.#flushScheduled = true;
@@ -105,8 +116,8 @@ export class FramedStream {
   }
 
   /**
-   * Writes what was appended to the batch. While a write is under way it waits for that one in the batch,
-   * where many turns fill one chunk; given to the stream, each turn would pin a chunk of its own.
+   * Writes what was appended, numbered frames first. While a write is under way it waits for that one where it was
+   * appended, where many turns fill one chunk; given to the stream, each turn would pin a chunk of its own.
    */
   flush(): void {
     if (!this.#stream.writable) {
@@ -116,6 +127,16 @@ export class FramedStream {
     if (this.#stream.writableLength === 0) this.#write();
     else this.#writeNext = true;
     if (this.queuedBytes > this.#congestedBytes) this.#setCongested(true);
+  }
+
+  /** What was appended so far leaves before anything that is appended from here on, numbered or not. */
+  sequence(): void {
+    const control = this.batch.take();
+    this.#outgoingLent.push(...control);
+    for (const chunk of [...(this.numbered?.takeUnsent() ?? []), ...control]) {
+      this.#outgoing.push(chunk);
+      this.#outgoingBytes += chunk.length;
+    }
   }
 
   /** Sends what was appended, then ends the stream; what is appended later is not sent. */
@@ -142,10 +163,18 @@ export class FramedStream {
     return this.#events.readDone();
   }
 
+  get #appendedBytes(): number {
+    return this.batch.byteLength + (this.numbered?.unsentBytes ?? 0);
+  }
+
   #write(): void {
-    const chunks = this.batch.take();
+    this.sequence();
+    const chunks = this.#outgoing;
     if (chunks.length === 0) return;
-    this.#written.push(...chunks);
+    this.#lent.push(...this.#outgoingLent);
+    this.#outgoing = [];
+    this.#outgoingLent = [];
+    this.#outgoingBytes = 0;
     const last = chunks.at(-1);
     this.#stream.cork();
     for (const chunk of chunks) this.#stream.write(chunk, chunk === last ? this.#taken : undefined);
@@ -156,8 +185,8 @@ export class FramedStream {
   /** Goes on once the stream has taken everything that it was given, which may be at once. */
   readonly #taken = (error?: Error | null): void => {
     if (error || this.#stream.destroyed || this.#stream.writableLength > 0) return;
-    this.batch.recycle(this.#written);
-    this.#written = [];
+    this.batch.recycle(this.#lent);
+    this.#lent = [];
     if (this.#writeNext) {
       this.#writeNext = false;
       this.flush();

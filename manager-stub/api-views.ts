@@ -1,6 +1,6 @@
 /** What the HTTP API shows of gateways and sessions: the JSON that scripts rely on (docs/manager.md). */
 
-import type { Gateway, SessionEnd } from "./gateway-link.ts";
+import type { Gateway, SessionEnd } from "./registered-gateway.ts";
 import type { Session } from "./session.ts";
 
 export interface GatewayView {
@@ -72,6 +72,7 @@ export interface ApiEvents {
   gatewayUp: GatewayView;
   gatewaySuspect: GatewayView;
   gatewayDraining: GatewayView;
+  gatewayLost: GatewayView & { readonly code: string; readonly message: string };
   gatewayDown: GatewayView & { readonly code: string; readonly message: string };
   refused: { readonly code: string; readonly message: string };
   join: SessionView;

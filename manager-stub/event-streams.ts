@@ -20,6 +20,9 @@ export class EventStreams {
     manager.on("gatewayUp", (gateway) => this.#tell("gatewayUp", () => gatewayView(gateway)));
     manager.on("gatewaySuspect", (gateway) => this.#tell("gatewaySuspect", () => gatewayView(gateway)));
     manager.on("gatewayDraining", (gateway) => this.#tell("gatewayDraining", () => gatewayView(gateway)));
+    manager.on("gatewayLost", (gateway, code, message) => {
+      this.#tell("gatewayLost", () => ({ ...gatewayView(gateway), code, message }));
+    });
     manager.on("gatewayDown", (gateway, code, message) => {
       this.#tell("gatewayDown", () => ({ ...gatewayView(gateway), code, message }));
     });

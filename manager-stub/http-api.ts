@@ -10,8 +10,8 @@ import { MAX_BAN_MS } from "../proto/bodies.ts";
 import { bareHost } from "../proto/link-url.ts";
 import { gatewayView, sessionView } from "./api-views.ts";
 import { EventStreams } from "./event-streams.ts";
-import type { Gateway } from "./gateway-link.ts";
 import type { ManagerServer } from "./manager-server.ts";
+import type { Gateway } from "./registered-gateway.ts";
 import type { Session } from "./session.ts";
 
 /** A request that can't be done. Answered as `{code, message}`. */

@@ -1,6 +1,5 @@
 /** What a logic server imports. */
 
-export type { Gateway, GatewayHealth, SessionEnd } from "./gateway-link.ts";
 export type { ManagerTlsOptions } from "./link-server.ts";
 export { ListenError } from "./listen.ts";
 export {
@@ -12,4 +11,5 @@ export {
   type ShutdownOptions,
 } from "./manager-server.ts";
 export { ListenOptionsError } from "./protection.ts";
+export type { Gateway, GatewayHealth, SessionEnd } from "./registered-gateway.ts";
 export type { Session } from "./session.ts";

@@ -11,16 +11,11 @@ import { MAX_BAN_MS } from "../proto/bodies.ts";
 import { DEFAULT_MAX_FRAME, MAX_MAX_FRAME, MIN_MAX_FRAME, PROTOCOL_VERSION } from "../proto/frame.ts";
 import { formatLinkUrl, parseLinkUrl } from "../proto/link-url.ts";
 import { MAX_CAPACITY } from "../proto/session-id.ts";
-import {
-  type Gateway,
-  GatewayLink,
-  type GatewayLinkOptions,
-  type GatewayLinkOwner,
-  type SessionEnd,
-} from "./gateway-link.ts";
+import { GatewayLink, type GatewayLinkOptions, type GatewayLinkOwner } from "./gateway-link.ts";
 import { checkTls, createLinkServer, type LinkServer, type ManagerTlsOptions } from "./link-server.ts";
 import { listenAt } from "./listen.ts";
 import { checkProtection } from "./protection.ts";
+import { type Gateway, type GatewayOwner, RegisteredGateway, type SessionEnd } from "./registered-gateway.ts";
 import type { Session } from "./session.ts";
 
 export interface ManagerServerOptions {
@@ -32,10 +27,18 @@ export interface ManagerServerOptions {
   readonly pingMs?: number;
   /** The largest frame that is accepted from a gateway, bytes: 64 KiB..256 MiB, default 1 MiB. */
   readonly maxFrame?: number;
-  /** With more than this queued for it a gateway is cut off, bytes; default 64 MiB. */
+  /**
+   * With more than this queued for it, or sent and not acknowledged, a gateway is cut off, bytes: 1 MiB at least,
+   * default 64 MiB. What is sent to one without a link waits here too.
+   */
   readonly sendBufferBytes?: number;
   /** How long a connection may take to register, milliseconds; default 15,000. */
   readonly registerTimeoutMs?: number;
+  /**
+   * How long a gateway whose link is lost may take to come back, milliseconds; default 30,000. Meanwhile nothing of it is
+   * lost: what is sent to it waits. 0: it is given up at once.
+   */
+  readonly resumeMs?: number;
   /** Clients that join wait to be let in, each with `admit`; default false: all are in at once. */
   readonly admit?: boolean;
   /** A gateway must prove that it has this secret too, at least 16 bytes. Default: none, and nothing is proven. */
@@ -45,13 +48,15 @@ export interface ManagerServerOptions {
 }
 
 export interface ManagerServerEvents {
-  /** A gateway listens, or is heard again after it was suspect. */
+  /** A gateway listens, or is heard again after it was suspect or lost. */
   gatewayUp: [gateway: Gateway];
   /** A gateway missed one heartbeat. */
   gatewaySuspect: [gateway: Gateway];
   /** A gateway has said that it ends; its sessions go on for a while. */
   gatewayDraining: [gateway: Gateway];
-  /** A gateway's link is gone, and with it its sessions, each of which was told to have left. */
+  /** A gateway's link is gone. Its sessions go on, and it may come back: then it is up again, or down. */
+  gatewayLost: [gateway: Gateway, code: string, message: string];
+  /** A gateway is given up, and with it its sessions, each of which was told to have left. */
   gatewayDown: [gateway: Gateway, code: string, message: string];
   join: [session: Session];
   /** The payload is the receiver's to keep. */
@@ -83,8 +88,11 @@ export interface ShutdownOptions {
 const DEFAULT_LISTEN = "unix:run/manager.sock";
 const DEFAULT_CAPACITY = 10_000;
 const DEFAULT_PING_MS = 5000;
+/** A gateway acknowledges 256 KiB at once: under a few of them one that is well would be cut off. */
+const MIN_SEND_BUFFER_BYTES = 1024 * 1024;
 const DEFAULT_SEND_BUFFER_BYTES = 64 * 1024 * 1024;
 const DEFAULT_REGISTER_TIMEOUT_MS = 15_000;
+const DEFAULT_RESUME_MS = 30_000;
 
 const MAX_REASON_CHARACTERS = 1024;
 const MAX_CODE = 65_535;
@@ -102,7 +110,7 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
   readonly #server: LinkServer;
   /** Every open connection, registered or not. */
   readonly #links = new Set<GatewayLink>();
-  readonly #byId = new Map<number, GatewayLink>();
+  readonly #byId = new Map<number, RegisteredGateway>();
   #lastId = 0;
   #lastSerial = 0;
 
@@ -116,14 +124,16 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
       maxFrame: options.maxFrame ?? DEFAULT_MAX_FRAME,
       sendBufferBytes: options.sendBufferBytes ?? DEFAULT_SEND_BUFFER_BYTES,
       registerTimeoutMs: options.registerTimeoutMs ?? DEFAULT_REGISTER_TIMEOUT_MS,
+      resumeMs: options.resumeMs ?? DEFAULT_RESUME_MS,
       admit: options.admit ?? false,
     };
-    const { capacity, pingMs, maxFrame, sendBufferBytes, registerTimeoutMs } = this.#options;
+    const { capacity, pingMs, maxFrame, sendBufferBytes, registerTimeoutMs, resumeMs } = this.#options;
     if (typeof capacity === "number") checkRange("capacity", capacity, 1, MAX_CAPACITY);
     checkRange("pingMs", pingMs, 100, 600_000);
     checkRange("maxFrame", maxFrame, MIN_MAX_FRAME, MAX_MAX_FRAME);
-    checkRange("sendBufferBytes", sendBufferBytes, 1, Number.MAX_SAFE_INTEGER);
+    checkRange("sendBufferBytes", sendBufferBytes, MIN_SEND_BUFFER_BYTES, Number.MAX_SAFE_INTEGER);
     checkRange("registerTimeoutMs", registerTimeoutMs, 1, MAX_TIMEOUT_MS);
+    checkRange("resumeMs", resumeMs, 0, MAX_TIMEOUT_MS);
     this.#secret = options.secret === undefined ? undefined : new Secret(options.secret);
     this.#hasTls = options.tls !== undefined;
     if (options.tls !== undefined) checkTls(options.tls);
@@ -187,9 +197,9 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
    */
   broadcast(payload: Uint8Array | string, gateway?: number): void {
     const bytes = toBuffer(payload);
-    const links = [...this.#byId.values()].filter((link) => gateway === undefined || link.id === gateway);
-    for (const link of links) link.checkAll(bytes);
-    for (const link of links) link.sendAll(bytes);
+    const gateways = [...this.#byId.values()].filter(({ id }) => gateway === undefined || id === gateway);
+    for (const one of gateways) one.checkAll(bytes);
+    for (const one of gateways) one.sendAll(bytes);
   }
 
   /**
@@ -222,9 +232,9 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
    */
   shutdown(gateway: number, { reason, drainMs }: ShutdownOptions = {}): boolean {
     if (drainMs !== undefined) checkRange("drainMs", drainMs, 0, MAX_DRAIN_MS);
-    const link = this.#byId.get(gateway);
-    link?.shutdown({ reason: reason?.slice(0, MAX_REASON_CHARACTERS), drainMs });
-    return link !== undefined;
+    const found = this.#byId.get(gateway);
+    found?.shutdown({ reason: reason?.slice(0, MAX_REASON_CHARACTERS), drainMs });
+    return found !== undefined;
   }
 
   /**
@@ -238,52 +248,81 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
     const cutOff = setTimeout(() => {
       for (const link of this.#links) link.abort();
     }, CLOSE_MS);
-    await Promise.all([promise, ...[...this.#links].map((link) => link.close())]);
+    const gateways = [...this.#byId.values()].map((gateway) => gateway.close());
+    const links = [...this.#links].map((link) => link.close());
+    await Promise.all([promise, ...gateways, ...links]);
     clearTimeout(cutOff);
   }
 
   #accept(socket: Socket, waitedMs: number): void {
-    const link: GatewayLink = new GatewayLink(socket, this.#linkOptions(waitedMs), this.#owner);
+    const link: GatewayLink = new GatewayLink(socket, this.#linkOptions(waitedMs), this.#linkOwner);
     this.#links.add(link);
   }
 
   #linkOptions(waitedMs: number): GatewayLinkOptions {
-    const { pingMs, maxFrame, sendBufferBytes, admit } = this.#options;
+    const { pingMs, sendBufferBytes } = this.#options;
     const registerTimeoutMs = Math.max(1, this.#options.registerTimeoutMs - waitedMs);
-    return { pingMs, maxFrame, sendBufferBytes, registerTimeoutMs, admit, secret: this.#secret };
+    return { pingMs, sendBufferBytes, registerTimeoutMs, secret: this.#secret };
   }
 
-  readonly #owner: GatewayLinkOwner = {
-    nextSerial: () => ++this.#lastSerial,
+  readonly #linkOwner: GatewayLinkOwner = {
     register: (link, register) => this.#register(link, register),
-    healthChanged: (link) => {
-      if (link.health === "up") this.emit("gatewayUp", link);
-      else this.emit("gatewaySuspect", link);
+    refused: (_link, code, message) => this.emit("refused", code, message),
+    closed: (link) => this.#links.delete(link),
+  };
+
+  readonly #gatewayOwner: GatewayOwner = {
+    nextSerial: () => ++this.#lastSerial,
+    healthChanged: (gateway) => {
+      if (gateway.health === "up") this.emit("gatewayUp", gateway);
+      else this.emit("gatewaySuspect", gateway);
     },
-    drains: (link) => this.emit("gatewayDraining", link),
+    drains: (gateway) => this.emit("gatewayDraining", gateway),
     joined: (session) => this.emit("join", session),
     message: (session, payload) => this.emit("message", session, payload),
     left: (session, end) => this.emit("leave", session, end),
-    gone: (link, code, message) => {
-      this.#links.delete(link);
-      const wasRegistered = this.#byId.delete(link.id);
-      if (wasRegistered) this.emit("gatewayDown", link, code, message);
-      else this.emit("refused", code, message);
+    lost: (gateway, code, message) => this.emit("gatewayLost", gateway, code, message),
+    gone: (gateway, code, message) => {
+      this.#byId.delete(gateway.id);
+      this.emit("gatewayDown", gateway, code, message);
     },
   };
 
-  #register(link: GatewayLink, register: body.Register): { id: number; capacity: number } | body.Rejected {
+  #register(link: GatewayLink, register: body.Register): RegisteredGateway | body.Rejected {
     if (register.version !== PROTOCOL_VERSION) {
       const message = `this manager speaks version ${PROTOCOL_VERSION}, not ${register.version}`;
       return { code: "version", message };
     }
-    const taken = this.gateways.some((other) => other.name === register.name && !other.ending);
-    if (taken)
-      return { code: "name-taken", message: `a gateway named '${register.name}' is registered already` };
-    const capacity = this.#capacityOf(register.name);
+    return this.#resume(link, register) ?? this.#takeOn(link, register);
+  }
+
+  /** Goes on with a gateway that knows its epoch, whatever has become of its old link. */
+  #resume(link: GatewayLink, register: body.Register): RegisteredGateway | undefined {
+    const { resume } = register;
+    if (resume === undefined) return undefined;
+    const known = [...this.#byId.values()].find(({ epoch }) => epoch.equals(resume.epoch));
+    known?.resume(link, register, resume.received);
+    return known;
+  }
+
+  #takeOn(link: GatewayLink, register: body.Register): RegisteredGateway | body.Rejected {
+    const { name } = register;
+    const others = [...this.#byId.values()].filter((other) => other.name === name && !other.ending);
+    if (others.some(({ connected }) => connected)) {
+      return { code: "name-taken", message: `a gateway named '${name}' is registered already` };
+    }
+    for (const other of others) other.giveUp("replaced", "a gateway of its name has registered anew");
+    const { pingMs, maxFrame, sendBufferBytes, resumeMs, admit } = this.#options;
     const id = ++this.#lastId;
-    this.#byId.set(id, link);
-    return { id, capacity };
+    const gateway = new RegisteredGateway(
+      register,
+      { id, capacity: this.#capacityOf(name) },
+      { pingMs, maxFrame, sendBufferBytes, resumeMs, admit },
+      this.#gatewayOwner,
+    );
+    this.#byId.set(id, gateway);
+    gateway.begin(link);
+    return gateway;
   }
 
   #capacityOf(name: string): number {

@@ -99,6 +99,9 @@ function logEvents(manager: ManagerServer, log: Logger): void {
     log.warn({ id, gateway: name }, "gateway suspect: it missed a heartbeat"),
   );
   manager.on("gatewayDraining", ({ id, name }) => log.info({ id, gateway: name }, "gateway draining"));
+  manager.on("gatewayLost", ({ id, name }, code, message) =>
+    log.warn({ id, gateway: name, code }, `gateway lost, it may come back: ${message}`),
+  );
   manager.on("gatewayDown", ({ id, name }, code, message) =>
     log.warn({ id, gateway: name, code }, `gateway down: ${message}`),
   );

@@ -42,6 +42,10 @@ export interface Session {
   readonly context?: string | undefined;
   /** Whether it was let in; until then nothing that it says is read. */
   readonly admitted: boolean;
+  /** Whether it was here before this manager was: it was announced again by a gateway that held it. */
+  readonly rejoined: boolean;
+  /** Of a session that was announced again: what its client had said that no manager has acknowledged, bytes. */
+  readonly lostBytes: number;
   /** Whether it was dropped, and its end is on the way. It can't be sent to any more. */
   readonly dropped: boolean;
 }

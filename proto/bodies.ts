@@ -79,6 +79,9 @@ export const join = shape({
   headers: optional(record(text(MAX_HEADER_LENGTH), MAX_HEADERS)),
   user: optional(name),
   context: optional(name),
+  rejoin: optional(flag),
+  admitted: optional(flag),
+  lostBytes: optional(count),
 });
 export type Join = ReturnType<typeof join>;
 

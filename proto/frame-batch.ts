@@ -5,10 +5,11 @@
  */
 
 import { HEADER_BYTES, SESSION_BYTES } from "./frame.ts";
+import type { FrameWriter } from "./frame-writer.ts";
 
 const EMPTY = Buffer.alloc(0);
 
-export class FrameBatch {
+export class FrameBatch implements FrameWriter {
   readonly #chunkBytes: number;
   readonly #spare: Buffer[] = [];
   readonly #maxSpare: number;

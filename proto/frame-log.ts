@@ -34,6 +34,7 @@ export class FrameLog implements FrameWriter {
   /** Oldest first. The last one is being filled. */
   #chunks: Chunk[] = [];
   #appended = 0;
+  #everSent = 0;
   #acknowledged = 0;
   #retainedBytes = 0;
   #unsentBytes = 0;
@@ -59,7 +60,12 @@ export class FrameLog implements FrameWriter {
     return this.#acknowledged;
   }
 
-  /** How many of them were taken to be sent, on this link or one before. */
+  /** How many of them were taken to be sent at all, on this link or one before. */
+  get everSent(): number {
+    return this.#everSent;
+  }
+
+  /** How many of them the other side has, or was sent since the last `rewind`. */
   get sent(): number {
     const { framesBefore, sentFrames } = this.#chunks[this.#firstUnsent()] ?? this.#current;
     return Math.max(this.#acknowledged, framesBefore + sentFrames);
@@ -98,6 +104,7 @@ export class FrameLog implements FrameWriter {
       chunk.sentFrames = chunk.frames;
     }
     this.#unsentBytes = 0;
+    this.#everSent = this.#appended;
     return taken;
   }
 
@@ -121,7 +128,7 @@ export class FrameLog implements FrameWriter {
    * @returns whether all of that is still here, and as many were sent at all
    */
   rewind(frames: number): boolean {
-    if (frames < this.#acknowledged || frames > this.#appended) return false;
+    if (frames < this.#acknowledged || frames > this.#everSent) return false;
     this.#acknowledged = frames;
     this.#release();
     this.#unsentBytes = 0;
@@ -153,6 +160,7 @@ export class FrameLog implements FrameWriter {
     this.#chunks = [];
     this.#current = NOTHING;
     this.#appended = 0;
+    this.#everSent = 0;
     this.#acknowledged = 0;
     this.#retainedBytes = 0;
     this.#unsentBytes = 0;

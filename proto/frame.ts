@@ -54,6 +54,31 @@ export const FromManager = {
   Admit: 39,
 } as const;
 
+/** Whether a gateway's frame is numbered: kept until the manager acknowledges it. */
+export function isNumberedFromGateway(type: number): boolean {
+  return type <= FromGateway.Msg;
+}
+
+/** Whether a manager's frame is numbered: kept until the gateway acknowledges it. */
+export function isNumberedFromManager(type: number): boolean {
+  return type <= FromManager.Shutdown || type >= FIRST_LATER_TYPE;
+}
+
+/** The frames of a manager that came with later versions of the original system are all numbered. */
+const FIRST_LATER_TYPE = 32;
+
+/**
+ * A count of frames, u64.
+ *
+ * @throws ProtocolError `bad-ack` for more than there can be
+ */
+export function readCount(bytes: Buffer, at: number): number {
+  const count = bytes.readBigUInt64LE(at);
+  if (count > BigInt(Number.MAX_SAFE_INTEGER))
+    throw new ProtocolError("bad-ack", `an Ack for ${count} frames`);
+  return Number(count);
+}
+
 /** The least and the most bytes of `data` that a frame type may have. */
 export interface BodyBounds {
   readonly name: string;

@@ -4,42 +4,50 @@
  */
 
 import * as body from "./bodies.ts";
-import { FromGateway, SESSION_BYTES } from "./frame.ts";
-import type { FrameBatch } from "./frame-batch.ts";
+import { FromGateway, readCount, SESSION_BYTES } from "./frame.ts";
+import type { FrameWriter } from "./frame-writer.ts";
 import { decodeMap, encodeMap } from "./map-body.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
 /** Writes the frames that a gateway sends. */
 export const toManager = {
-  join(batch: FrameBatch, session: number, join: body.Join): void {
+  /** So many numbered frames of the epoch were handled. */
+  ack(batch: FrameWriter, frames: number): void {
+    const body = Buffer.allocUnsafe(8);
+    body.writeBigUInt64LE(BigInt(frames));
+    batch.frame(FromGateway.Ack, body);
+  },
+  join(batch: FrameWriter, session: number, join: body.Join): void {
     batch.sessionFrame(FromGateway.CLJoin, session, encodeMap(join));
   },
-  disconnected(batch: FrameBatch, session: number, end: body.Disconnected): void {
+  disconnected(batch: FrameWriter, session: number, end: body.Disconnected): void {
     batch.sessionFrame(FromGateway.CLDisconnected, session, encodeMap(end));
   },
   /** The payload is `bytes[start..end)`; it is copied. */
-  message(batch: FrameBatch, session: number, bytes: Buffer, start: number, end: number): void {
+  message(batch: FrameWriter, session: number, bytes: Buffer, start: number, end: number): void {
     batch.sessionFrame(FromGateway.Msg, session, bytes, start, end);
   },
-  ping(batch: FrameBatch, ping: body.Ping): void {
+  ping(batch: FrameWriter, ping: body.Ping): void {
     batch.frame(FromGateway.Ping, encodeMap(ping));
   },
-  register(batch: FrameBatch, register: body.Register): void {
+  register(batch: FrameWriter, register: body.Register): void {
     batch.frame(FromGateway.Register, encodeMap(register));
   },
-  proof(batch: FrameBatch, proof: body.Proof): void {
+  proof(batch: FrameWriter, proof: body.Proof): void {
     batch.frame(FromGateway.Proof, encodeMap(proof));
   },
-  listening(batch: FrameBatch, endpoints: readonly body.Endpoint[]): void {
+  listening(batch: FrameWriter, endpoints: readonly body.Endpoint[]): void {
     batch.frame(FromGateway.Listening, encodeMap({ endpoints }));
   },
-  draining(batch: FrameBatch, draining: body.Draining): void {
+  draining(batch: FrameWriter, draining: body.Draining): void {
     batch.frame(FromGateway.Draining, encodeMap(draining));
   },
 } as const;
 
 /** Takes what a gateway said. Payloads lie in the reader's buffer: see FrameSink. */
 export interface FromGatewayHandler {
+  /** The other side has handled so many numbered frames of the epoch. */
+  ack(frames: number): void;
   join(session: number, join: body.Join): void;
   disconnected(session: number, end: body.Disconnected): void;
   message(session: number, bytes: Buffer, start: number, end: number): void;
@@ -92,6 +100,7 @@ export function readFromGateway(
       handler.draining(body.draining(decodeMap(bytes, start, end), "Draining"));
       return;
     case FromGateway.Ack:
+      handler.ack(readCount(bytes, start));
       return;
     default:
       throw new ProtocolError("unexpected-frame", `frame type ${type} was not asked for`);

@@ -4,8 +4,8 @@
  */
 
 import * as body from "./bodies.ts";
-import { FromManager, SESSION_BYTES } from "./frame.ts";
-import type { FrameBatch } from "./frame-batch.ts";
+import { FromManager, readCount, SESSION_BYTES } from "./frame.ts";
+import type { FrameWriter } from "./frame-writer.ts";
 import { decodeMap, encodeMap } from "./map-body.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
@@ -13,35 +13,41 @@ const NOTHING = Buffer.alloc(0);
 
 /** Writes the frames that a manager sends. */
 export const toGateway = {
-  message(batch: FrameBatch, session: number, payload: Buffer): void {
+  /** So many numbered frames of the epoch were handled. */
+  ack(batch: FrameWriter, frames: number): void {
+    const body = Buffer.allocUnsafe(8);
+    body.writeBigUInt64LE(BigInt(frames));
+    batch.frame(FromManager.Ack, body);
+  },
+  message(batch: FrameWriter, session: number, payload: Buffer): void {
     batch.sessionFrame(FromManager.Msg, session, payload);
   },
-  messageAll(batch: FrameBatch, payload: Uint8Array): void {
+  messageAll(batch: FrameWriter, payload: Uint8Array): void {
     batch.frame(FromManager.MsgAll, payload);
   },
   /** Without a body when `drop` has neither a reason nor a code. */
-  drop(batch: FrameBatch, session: number, drop: body.Drop = {}): void {
+  drop(batch: FrameWriter, session: number, drop: body.Drop = {}): void {
     batch.sessionFrame(FromManager.Drop, session, optionalMap(drop));
   },
-  dropDiscard(batch: FrameBatch, session: number, drop: body.Drop = {}): void {
+  dropDiscard(batch: FrameWriter, session: number, drop: body.Drop = {}): void {
     batch.sessionFrame(FromManager.DropDiscard, session, optionalMap(drop));
   },
-  shutdown(batch: FrameBatch, shutdown: body.Shutdown = {}): void {
+  shutdown(batch: FrameWriter, shutdown: body.Shutdown = {}): void {
     batch.frame(FromManager.Shutdown, optionalMap(shutdown));
   },
-  registered(batch: FrameBatch, registered: body.Registered): void {
+  registered(batch: FrameWriter, registered: body.Registered): void {
     batch.frame(FromManager.Registered, encodeMap(registered));
   },
-  rejected(batch: FrameBatch, rejected: body.Rejected): void {
+  rejected(batch: FrameWriter, rejected: body.Rejected): void {
     batch.frame(FromManager.Rejected, encodeMap(rejected));
   },
-  challenge(batch: FrameBatch, challenge: body.Challenge): void {
+  challenge(batch: FrameWriter, challenge: body.Challenge): void {
     batch.frame(FromManager.Challenge, encodeMap(challenge));
   },
-  pong(batch: FrameBatch, pong: body.Pong): void {
+  pong(batch: FrameWriter, pong: body.Pong): void {
     batch.frame(FromManager.Pong, encodeMap(pong));
   },
-  admit(batch: FrameBatch, session: number): void {
+  admit(batch: FrameWriter, session: number): void {
     batch.sessionFrame(FromManager.Admit, session, NOTHING);
   },
 } as const;
@@ -52,6 +58,8 @@ function optionalMap(map: body.Drop | body.Shutdown): Buffer {
 
 /** Takes what a manager said. Payloads lie in the reader's buffer: see FrameSink. */
 export interface FromManagerHandler {
+  /** The other side has handled so many numbered frames of the epoch. */
+  ack(frames: number): void;
   message(session: number, bytes: Buffer, start: number, end: number): void;
   messageAll(bytes: Buffer, start: number, end: number): void;
   drop(session: number, drop: body.Drop): void;
@@ -108,6 +116,7 @@ export function readFromManager(
       handler.admit(bytes.readUInt32LE(start));
       return;
     case FromManager.Ack:
+      handler.ack(readCount(bytes, start));
       return;
     default:
       throw new ProtocolError("unexpected-frame", `frame type ${type} was not asked for`);

@@ -9,7 +9,8 @@ export type ProtocolErrorCode =
   | "bad-length"
   | "bad-map"
   | "bad-body"
-  | "unexpected-frame";
+  | "unexpected-frame"
+  | "bad-ack";
 
 export class ProtocolError extends Error {
   override readonly name = "ProtocolError";

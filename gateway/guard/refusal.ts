@@ -46,8 +46,17 @@ export const refusals = [
   "no-slot",
   /** There is no manager to hand it to. */
   "no-manager",
+  /** The manager has not acknowledged what it was told, and nothing more may wait for that. */
+  "manager-behind",
   /** The gateway is about to end. */
   "draining",
 ] as const;
 
 export type Refusal = (typeof refusals)[number];
+
+const passing: readonly string[] = ["no-slot", "no-manager", "manager-behind", "draining"];
+
+/** Whether a client may try again after this one; the others are final until something changes. */
+export function isPassing(refusal: string): boolean {
+  return passing.includes(refusal);
+}

@@ -5,11 +5,21 @@
  */
 
 import { randomBytes } from "node:crypto";
+import { Acknowledger } from "../../link/acknowledger.ts";
 import { FramedStream, type OpenStream } from "../../link/framed-stream.ts";
 import { NONCE_BYTES, type Secret } from "../../link/secret.ts";
 import { tlsFailure } from "../../link/tls.ts";
 import type * as body from "../../proto/bodies.ts";
-import { fromManagerBounds, MIN_MAX_FRAME, PROTOCOL_VERSION, SESSION_BYTES } from "../../proto/frame.ts";
+import {
+  FromGateway,
+  fromManagerBounds,
+  HEADER_BYTES,
+  isNumberedFromManager,
+  MIN_MAX_FRAME,
+  PROTOCOL_VERSION,
+  SESSION_BYTES,
+} from "../../proto/frame.ts";
+import { FrameLog } from "../../proto/frame-log.ts";
 import { toManager } from "../../proto/from-gateway.ts";
 import { type FromManagerHandler, readFromManager } from "../../proto/from-manager.ts";
 import { ProtocolError } from "../../proto/protocol-error.ts";
@@ -37,11 +47,19 @@ export interface LinkLoss {
 /** What a gateway does with what its manager says, once registered. */
 export interface ManagerLinkHandler
   extends Pick<FromManagerHandler, "message" | "messageAll" | "drop" | "dropDiscard" | "shutdown" | "admit"> {
-  /** The manager has taken the gateway on; `listening` is owed to it. */
-  registered(registered: body.Registered): void;
+  /**
+   * The manager has taken the gateway on; `listening` is owed to it.
+   *
+   * @param lostBytes when it begins anew: what each session's client said that was never acknowledged; undefined
+   *   when it goes on where the last link ended
+   */
+  registered(registered: body.Registered, lostBytes: ReadonlyMap<number, number> | undefined): void;
   /** Every frame of one read was told; see FramedStreamEvents. */
   readDone(): boolean;
+  /** Too much waits for the manager: no client may be read (true), or all may be again (false). */
   congested(congested: boolean): void;
+  /** More than `retainBytes` is not acknowledged: nobody may join (true), or all may again (false). */
+  behind(behind: boolean): void;
   /** The link is gone. Called once for each `dial`. */
   lost(loss: LinkLoss): void;
 }
@@ -50,6 +68,8 @@ export interface LinkLimits extends BackoffLimits {
   /** Connecting and registering together. */
   readonly registerTimeoutMs: number;
   readonly linkBufferBytes: number;
+  /** With more than this told and not acknowledged no client is read, and none may join. */
+  readonly retainBytes: number;
   readonly maxFrame: number;
   readonly maxCapacity: number;
 }
@@ -90,6 +110,16 @@ export class ManagerLink implements FromManagerHandler {
   #loss: Loss | undefined;
   /** This side's nonce of the present link. */
   #nonce = Buffer.alloc(0);
+  /** What was said in this epoch and is not acknowledged. It outlives the link. */
+  readonly #log = new FrameLog();
+  readonly #acknowledger: Acknowledger;
+  /** The epoch that can be gone on with. */
+  #epoch: Uint8Array | undefined;
+  /** The last link was spoiled: its epoch is not to be gone on with. */
+  #spoiled = false;
+  #streamCongested = false;
+  #retentionFull = false;
+  #congested = false;
   #cancelTimer: Cancel = () => {};
   /** The longest payload of a `Msg` that the manager accepts. */
   #maxPayload = MIN_MAX_FRAME - SESSION_BYTES;
@@ -105,6 +135,10 @@ export class ManagerLink implements FromManagerHandler {
   constructor(options: ManagerLinkOptions) {
     this.#options = options;
     this.#backoff = new Backoff(options.limits, options.random);
+    this.#acknowledger = new Acknowledger({
+      after: (ms, run) => options.clock.after(ms, run),
+      send: (frames) => this.#send((stream) => toManager.ack(stream.batch, frames)),
+    });
   }
 
   /** Whether the manager has taken the gateway on. Only then may anything be sent. */
@@ -125,6 +159,11 @@ export class ManagerLink implements FromManagerHandler {
   /** Bytes that wait to be sent to the manager. */
   get queuedBytes(): number {
     return this.#stream?.queuedBytes ?? 0;
+  }
+
+  /** Whether too much waits for the manager; `congested` tells when that changes. */
+  get congested(): boolean {
+    return this.#congested;
   }
 
   /** The longest payload that the manager accepts in one frame. */
@@ -154,9 +193,15 @@ export class ManagerLink implements FromManagerHandler {
       congestedBytes: limits.linkBufferBytes,
       events: {
         connected: () => this.#register(),
-        frame: (type, bytes, start, end) => readFromManager(this, type, bytes, start, end),
+        frame: (type, bytes, start, end) => {
+          readFromManager(this, type, bytes, start, end);
+          if (isNumberedFromManager(type)) this.#acknowledger.handled(HEADER_BYTES + end - start);
+        },
         readDone: () => handler.readDone(),
-        congested: (congested) => handler.congested(congested),
+        congested: (congested) => {
+          this.#streamCongested = congested;
+          this.#weigh();
+        },
         closed: (error) => this.#closed(error),
       },
     });
@@ -165,28 +210,40 @@ export class ManagerLink implements FromManagerHandler {
   // What the gateway says.
 
   join(session: number, join: body.Join): void {
-    this.#send((stream) => toManager.join(stream.batch, session, join));
+    toManager.join(this.#log, session, join);
+    this.#appended();
   }
 
   disconnected(session: number, end: body.Disconnected): void {
-    this.#send((stream) => toManager.disconnected(stream.batch, session, end));
+    toManager.disconnected(this.#log, session, end);
+    this.#appended();
   }
 
   /** The payload, `bytes[start..end)`, is copied. One that the manager's `maxFrame` does not hold is cut. */
   clientMessage(session: number, bytes: Buffer, start: number, end: number): void {
-    const stream = this.#stream;
-    if (stream === undefined) return;
     let from = start;
     do {
       const to = Math.min(end, from + this.#maxPayload);
-      toManager.message(stream.batch, session, bytes, from, to);
+      toManager.message(this.#log, session, bytes, from, to);
       from = to;
     } while (from < end);
-    stream.scheduleFlush();
+    this.#appended();
+  }
+
+  /** Nobody waits for the sessions of this epoch any more: there is nothing to go on with. */
+  forget(): void {
+    this.#epoch = undefined;
+    this.#log.reset();
+    this.#acknowledger.reset();
+    this.#weigh();
   }
 
   listening(endpoints: readonly body.Endpoint[]): void {
-    this.#send((stream) => toManager.listening(stream.batch, endpoints));
+    this.#send((stream) => {
+      toManager.listening(stream.batch, endpoints);
+      // It ends the picture of who was there before: who joins now is told behind it.
+      stream.sequence();
+    });
   }
 
   draining(draining: body.Draining): void {
@@ -232,16 +289,53 @@ export class ManagerLink implements FromManagerHandler {
       const message = `Registered.capacity is ${registered.capacity}; this gateway allows ${limits.maxCapacity}`;
       throw new ProtocolError("bad-body", message);
     }
-    if (registered.resumed) {
-      throw new ProtocolError("bad-body", "Registered.resumed is true, and nothing was to be resumed");
-    }
+    const lostBytes = registered.resumed ? this.#resume(registered) : this.#begin(registered);
     this.#cancelTimer();
     this.#state = "up";
     this.#upSince = clock.now();
     this.#maxPayload = registered.maxFrame - SESSION_BYTES;
-    if (this.#stream !== undefined) this.#stream.maxFrame = limits.maxFrame;
+    if (this.#stream !== undefined) {
+      this.#stream.maxFrame = limits.maxFrame;
+      this.#stream.numbered = this.#log;
+      this.#stream.scheduleFlush();
+    }
     this.#startHeartbeat(registered.pingMs);
-    handler.registered(registered);
+    handler.registered(registered, lostBytes);
+  }
+
+  /** The manager goes on with the epoch: what it has not got is sent again. */
+  #resume({ epoch, received }: body.Registered): undefined {
+    if (this.#epoch === undefined || this.#spoiled || !this.#epoch.every((byte, i) => byte === epoch[i])) {
+      throw new ProtocolError("bad-body", "Registered.resumed is true, and this epoch was not to be resumed");
+    }
+    if (!this.#log.rewind(received)) {
+      const { acknowledged, everSent } = this.#log;
+      const message = `Registered.received is ${received}, which is not from ${acknowledged} to ${everSent}`;
+      throw new ProtocolError("bad-ack", message);
+    }
+    this.#weigh();
+  }
+
+  /** The manager begins a new epoch. */
+  #begin({ epoch }: body.Registered): ReadonlyMap<number, number> {
+    const lostBytes = new Map<number, number>();
+    this.#log.forEachUnacknowledged((type, bytes, start, end) => {
+      if (type !== FromGateway.Msg) return;
+      const session = bytes.readUInt32LE(start);
+      lostBytes.set(session, (lostBytes.get(session) ?? 0) + end - start - SESSION_BYTES);
+    });
+    this.forget();
+    this.#spoiled = false;
+    this.#epoch = epoch;
+    return lostBytes;
+  }
+
+  ack(frames: number): void {
+    this.#expect("up", "Ack");
+    if (!this.#log.acknowledge(frames)) {
+      throw new ProtocolError("bad-ack", `an Ack for ${frames} frames, of which ${this.#log.sent} were sent`);
+    }
+    if (this.#retentionFull) this.#weigh();
   }
 
   rejected({ code, message }: body.Rejected): void {
@@ -288,6 +382,25 @@ export class ManagerLink implements FromManagerHandler {
     this.#rttMs = Math.round((this.#options.clock.now() - this.#pingSentAt) * 1000) / 1000;
   }
 
+  /** Something was appended that the manager has to acknowledge. */
+  #appended(): void {
+    if (this.#log.retainedBytes > this.#options.limits.retainBytes) this.#weigh();
+    if (this.#state === "up") this.#stream?.scheduleFlush();
+  }
+
+  /** Finds out whether clients may be read: what the manager does not take, or does not acknowledge, is bounded. */
+  #weigh(): void {
+    const { handler, limits } = this.#options;
+    const bound = this.#retentionFull ? limits.retainBytes / 2 : limits.retainBytes;
+    const full = this.#log.retainedBytes > bound;
+    const behindBefore = this.#retentionFull;
+    this.#retentionFull = full;
+    const congestedBefore = this.#congested;
+    this.#congested = this.#streamCongested || full;
+    if (full !== behindBefore) handler.behind(full);
+    if (this.#congested !== congestedBefore) handler.congested(this.#congested);
+  }
+
   #send(append: (stream: FramedStream) => void): void {
     if (this.#stream === undefined) return;
     append(this.#stream);
@@ -302,6 +415,8 @@ export class ManagerLink implements FromManagerHandler {
       ...identity(),
       maxFrame: limits.maxFrame,
       nonce: this.#nonce,
+      ...(this.#epoch !== undefined &&
+        !this.#spoiled && { resume: { epoch: this.#epoch, received: this.#acknowledger.received } }),
     };
     this.#send((stream) => toManager.register(stream.batch, register));
   }
@@ -381,10 +496,14 @@ export class ManagerLink implements FromManagerHandler {
     const lived = wasUp && clock.now() - this.#upSince >= DEAD_AFTER_INTERVALS * this.#pingMs;
     if (wasUp && (!poisoned || lived)) this.#backoff.reset();
     this.#cancelTimer();
+    this.#acknowledger.pause();
     this.#state = "down";
     this.#stream = undefined;
+    this.#streamCongested = false;
+    this.#spoiled ||= poisoned;
     const loss = this.#loss ?? describeLoss(error);
     handler.lost({ ...loss, wasUp });
+    this.#weigh();
   }
 }
 

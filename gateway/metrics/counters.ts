@@ -10,6 +10,8 @@ const MAX_LINK_END_CODES = 48;
 export class Counters {
   /** Sessions announced to the manager. */
   joins = 0;
+  /** Sessions announced again, to a manager that did not know them. */
+  rejoins = 0;
   /** Clients that were turned away before they joined. */
   refused = 0;
   /** The same, by why. */

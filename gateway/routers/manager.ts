@@ -26,6 +26,7 @@ export class ManagerRouter implements SessionRouter {
       user,
       context,
       ...connection?.details,
+      ...(slot.rejoined && { rejoin: true, admitted: slot.admitted, lostBytes: slot.lostBytes }),
     });
   }
 

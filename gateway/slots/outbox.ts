@@ -64,7 +64,7 @@ export class Outbox {
     const dirty = this.#dirty;
     this.#dirty = [];
     for (const slot of dirty) {
-      if (slot.phase === "inUse" || slot.phase === "asking") this.write(slot);
+      if (slot.phase === "inUse" || slot.phase === "asking" || slot.phase === "adrift") this.write(slot);
     }
     const released = this.#released;
     this.#released = true;

@@ -6,7 +6,7 @@
 
 import type { EndReason, SlotCounts } from "../../proto/bodies.ts";
 import type { Clock } from "../clock.ts";
-import type { Refusal } from "../guard/refusal.ts";
+import { isPassing, type Refusal } from "../guard/refusal.ts";
 import { type TalkLimits, TalkRate } from "../guard/talk-rate.ts";
 import type { Ticket, TicketFault } from "../guard/ticket-checker.ts";
 import type { Counters } from "../metrics/counters.ts";
@@ -94,6 +94,8 @@ interface Watcher {
 export class Sessions implements SlotOwner {
   /** Why nobody is let in at the moment; undefined: clients are. Those who come are refused and counted. */
   closedFor: Refusal | undefined = "no-manager";
+  /** Too much is not acknowledged by the manager: nobody is let in until it is. */
+  managerBehind = false;
   /** Whether the manager is asked about each client before it is let in. */
   admission = false;
 
@@ -112,8 +114,12 @@ export class Sessions implements SlotOwner {
   readonly #live: Slot[] = [];
   /** Sessions that are not read because they have said too much. */
   #throttled: Slot[] = [];
+  /** Sessions that wait to be announced to another manager, with the id that each had then. */
+  #adrift: { readonly slot: Slot; readonly session: number }[] = [];
   #connectedCount = 0;
-  #paused = false;
+  /** Nobody is read: the link does not drain, or there is none. */
+  #congested = false;
+  #held = false;
   /** Who may be in has changed since the last sweep. */
   #listsChanged = false;
   /** When the last sweep was: the clock of what need not be known better. */
@@ -224,11 +230,50 @@ export class Sessions implements SlotOwner {
 
   /** Stops or starts reading from every client: the link does not drain, or does again. */
   setPaused(paused: boolean): void {
-    if (paused === this.#paused) return;
-    this.#paused = paused;
-    for (const slot of [...this.#live]) {
-      if (paused) slot.connection?.pause();
-      else if (!slot.throttled) this.#readOn(slot);
+    const was = this.#isPaused;
+    this.#congested = paused;
+    if (this.#isPaused !== was) this.#pauseAll();
+  }
+
+  /** There is no link, and there may be one again: the clients stay, unread. */
+  hold(): void {
+    const was = this.#isPaused;
+    this.#held = true;
+    if (!was) this.#pauseAll();
+  }
+
+  /** There is a link again: who is known there is read on. */
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    if (!this.#isPaused) this.#pauseAll();
+  }
+
+  /**
+   * No manager knows the sessions any more. Those that are in wait to be announced again; the others have ended.
+   *
+   * @param lostBytes what each session's client said that no manager has acknowledged
+   */
+  orphanAll(lostBytes: ReadonlyMap<number, number>): void {
+    for (const slot of this.table.slots) {
+      slot.lostBytes += lostBytes.get(slot.session) ?? 0;
+      this.#apply(slot, "orphan");
+    }
+    const adrift = this.table.slots.filter((slot) => slot.phase === "adrift");
+    this.#adrift = adrift.map((slot) => ({ slot, session: slot.session }));
+  }
+
+  /** How many sessions wait to be announced again, some of which may have ended meanwhile. */
+  get adriftCount(): number {
+    return this.#adrift.length;
+  }
+
+  /** Announces sessions that wait for it, `limit` at most. */
+  rejoin(limit: number): void {
+    for (const { slot, session } of this.#adrift.splice(0, limit)) {
+      if (slot.session !== session || slot.phase !== "adrift") continue;
+      if (this.admission && !slot.admitted) this.#ask(slot);
+      else this.#apply(slot, "ready");
     }
   }
 
@@ -241,7 +286,7 @@ export class Sessions implements SlotOwner {
   endAll(reason: EndReason): void {
     for (const slot of this.table.slots) {
       if (slot.phase === "starting") this.#turnAway(slot, "draining");
-      else if (slot.phase === "asking" || slot.phase === "inUse")
+      else if (slot.phase === "asking" || slot.phase === "inUse" || slot.phase === "adrift")
         this.#end(slot, "end", { by: "gateway", reason });
     }
   }
@@ -262,7 +307,9 @@ export class Sessions implements SlotOwner {
       if (slot.phase === "inUse" || slot.phase === "asking") slot.connection?.finish({ reason });
       this.#end(slot, "detach", { by: "gateway", reason });
     }
-    this.setPaused(false);
+    this.#adrift = [];
+    this.#congested = false;
+    this.#held = false;
   }
 
   /**
@@ -285,6 +332,19 @@ export class Sessions implements SlotOwner {
   /** Ends the timers. The sessions must have ended before. */
   stop(): void {
     this.#stopSweeping();
+  }
+
+  get #isPaused(): boolean {
+    return this.#congested || this.#held;
+  }
+
+  /** Does to every client what is to be done now. */
+  #pauseAll(): void {
+    for (const slot of [...this.#live]) {
+      // Looked at for each: one that is read on may say so much that nobody is any more.
+      if (this.#isPaused) slot.connection?.pause();
+      else if (!slot.throttled) this.#readOn(slot);
+    }
   }
 
   // What clients say.
@@ -315,7 +375,7 @@ export class Sessions implements SlotOwner {
 
   received(slot: Slot, bytes: Buffer, start: number, end: number): void {
     if (slot.phase === "inUse") this.#message(slot, bytes, start, end);
-    else if (slot.phase === "asking") keepUnread(slot, bytes.subarray(start, end));
+    else if (slot.phase === "asking" || slot.phase === "adrift") keepUnread(slot, bytes.subarray(start, end));
     else if (slot.phase === "starting") this.#ticketMessage(slot, bytes.subarray(start, end));
   }
 
@@ -332,7 +392,7 @@ export class Sessions implements SlotOwner {
 
   finished(slot: Slot): void {
     if (slot.phase === "starting") this.#turnAway(slot, "left-early");
-    if (slot.phase !== "inUse" && slot.phase !== "asking") return;
+    if (slot.phase !== "inUse" && slot.phase !== "asking" && slot.phase !== "adrift") return;
     slot.cause ??= { by: "client", reason: "client-closed" };
     this.table.arm(slot, this.#clock.now() + this.#limits.halfCloseMs);
   }
@@ -344,6 +404,7 @@ export class Sessions implements SlotOwner {
     // What a transport has to say of its own can be among what it did not send.
     slot.unsentBytes = Math.min(slot.acceptedBytes, unsent);
     this.#counters.unsentBytes += slot.unsentBytes;
+    if (slot.joinedWallAt !== 0) this.#counters.end(slot.cause.reason);
     this.#connectedCount--;
     if (slot.entered) this.#gate.leave(slot.address);
     slot.entered = false;
@@ -352,15 +413,20 @@ export class Sessions implements SlotOwner {
 
   // Who is let in.
 
+  get #closedFor(): Refusal | undefined {
+    return this.closedFor ?? (this.managerBehind ? "manager-behind" : undefined);
+  }
+
   #refusalOf({ address, descriptor = 0 }: Arrival): Refusal | undefined {
     if (descriptor >= this.#limits.maxDescriptors) return "descriptors";
-    if (this.closedFor !== undefined) return this.closedFor;
+    const closedFor = this.#closedFor;
+    if (closedFor !== undefined) return closedFor;
     return address === undefined ? undefined : this.#gate.enter(address);
   }
 
   #refuse(arrival: Arrival, refusal: Refusal): void {
     this.#counters.refuse(refusal);
-    if (refusal === "no-slot" || refusal === "no-manager" || refusal === "draining") {
+    if (isPassing(refusal)) {
       this.#spare.refuse(arrival, refusal);
     } else {
       arrival.close();
@@ -396,11 +462,21 @@ export class Sessions implements SlotOwner {
   }
 
   #join(slot: Slot): void {
+    const closedFor = this.#closedFor;
+    if (closedFor !== undefined) {
+      this.#turnAway(slot, closedFor);
+      return;
+    }
     this.table.disarm(slot);
-    this.#apply(slot, this.admission ? "ask" : "ready");
-    if (slot.phase !== "asking") return;
+    if (this.admission) this.#ask(slot);
+    else this.#apply(slot, "ready");
+  }
+
+  /** Announces a client, which the manager has yet to admit. */
+  #ask(slot: Slot): void {
+    this.#apply(slot, "ask");
     slot.connection?.pause();
-    this.table.arm(slot, this.#clock.now() + this.#limits.admitTimeoutMs);
+    if (slot.cause === undefined) this.table.arm(slot, this.#clock.now() + this.#limits.admitTimeoutMs);
   }
 
   // What a client that is in says.
@@ -444,7 +520,7 @@ export class Sessions implements SlotOwner {
         continue;
       }
       slot.throttled = false;
-      if (!this.#paused) this.#readOn(slot);
+      if (!this.#isPaused) this.#readOn(slot);
     }
   }
 
@@ -469,7 +545,7 @@ export class Sessions implements SlotOwner {
   /** The slot of a session that the manager was told of; an id that is stale, or guessed, is counted. */
   #announced(session: number): Slot | undefined {
     const slot = this.table.find(session);
-    if (slot !== undefined && slot.phase !== "starting") return slot;
+    if (slot !== undefined && slot.phase !== "starting" && slot.phase !== "adrift") return slot;
     this.#counters.staleFrames++;
     return undefined;
   }
@@ -480,7 +556,7 @@ export class Sessions implements SlotOwner {
   }
 
   #overflowed(slot: Slot): void {
-    if (slot.phase !== "inUse" && slot.phase !== "asking") return;
+    if (slot.phase !== "inUse" && slot.phase !== "asking" && slot.phase !== "adrift") return;
     this.#end(slot, "cut", { by: "gateway", reason: "slow-consumer" });
   }
 
@@ -490,7 +566,7 @@ export class Sessions implements SlotOwner {
     this.#sweptAt = now;
     this.table.sweep(now, (slot) => this.#expire(slot));
     this.#releaseThrottled();
-    if (!this.#paused) this.#patrol.walk(this.table.slots, now, elapsedMs);
+    if (!this.#isPaused) this.#patrol.walk(this.table.slots, now, elapsedMs);
     if (this.#listsChanged) this.#recheck();
   }
 
@@ -548,7 +624,6 @@ export class Sessions implements SlotOwner {
         (slot.connection ?? slot.arrival)?.close();
         break;
       case "tell":
-        this.#counters.end(slot.cause?.reason ?? "error");
         this.#router.disconnected(slot);
         break;
       case "awaitAck":
@@ -564,17 +639,23 @@ export class Sessions implements SlotOwner {
   }
 
   #announce(slot: Slot): void {
-    slot.joinedAt = this.#clock.now();
-    slot.joinedWallAt = this.#clock.wall();
-    slot.heardAt = slot.joinedAt;
-    this.#counters.joins++;
+    if (slot.joinedWallAt === 0) {
+      slot.joinedAt = this.#clock.now();
+      slot.joinedWallAt = this.#clock.wall();
+      slot.heardAt = slot.joinedAt;
+      this.#counters.joins++;
+    } else {
+      slot.rejoined = true;
+      this.#counters.rejoins++;
+    }
     this.#router.joined(slot);
   }
 
   #enter(slot: Slot): void {
+    slot.admitted = true;
     slot.livePlace = this.#live.push(slot) - 1;
     slot.readSince = this.#clock.now();
-    if (this.#paused) slot.connection?.pause();
+    if (this.#isPaused) slot.connection?.pause();
   }
 
   #read(slot: Slot): void {
@@ -583,7 +664,7 @@ export class Sessions implements SlotOwner {
     // One that has shut down its sending side meanwhile keeps the deadline that this gave it.
     if (slot.cause === undefined) this.table.disarm(slot);
     for (const bytes of unread) this.received(slot, bytes, 0, bytes.length);
-    if (!this.#paused && !slot.throttled && slot.phase === "inUse") slot.connection?.resume();
+    if (!this.#isPaused && !slot.throttled && slot.phase === "inUse") slot.connection?.resume();
   }
 
   #flushAndFinish(slot: Slot): void {

@@ -62,6 +62,12 @@ export class Slot implements ConnectionSink {
   /** What its ticket says: who it is, and what the manager is to know. */
   user: string | undefined;
   context: string | undefined;
+  /** The manager, or one before it, has let it in. */
+  admitted = false;
+  /** It was announced to another manager before. */
+  rejoined = false;
+  /** What its client said that no manager has acknowledged, bytes. */
+  lostBytes = 0;
   cause: EndCause | undefined;
   /** What is said to the client at its end, where that is not its cause. */
   farewell: Farewell | undefined;
@@ -149,6 +155,9 @@ export class Slot implements ConnectionSink {
     this.refusal = undefined;
     this.user = undefined;
     this.context = undefined;
+    this.admitted = false;
+    this.rejoined = false;
+    this.lostBytes = 0;
     this.cause = undefined;
     this.farewell = undefined;
     this.joinedAt = 0;

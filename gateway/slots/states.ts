@@ -17,6 +17,8 @@ export const stateOf = {
   starting: "starting",
   /** Announced to the manager, who has yet to admit it; nothing of it is read. */
   asking: "starting",
+  /** Its manager has lost sight of it: it waits, unread, to be announced again. */
+  adrift: "inUse",
   /** Announced to the manager; bytes flow. */
   inUse: "inUse",
   /** The client or the gateway ended it; its connection is being closed, and the manager has yet to acknowledge. */
@@ -54,6 +56,8 @@ export const slotEvents = [
   "gone",
   /** The phase's deadline has passed. */
   "expire",
+  /** The manager has lost sight of all sessions, and the clients stay. */
+  "orphan",
   /** The manager that knew the session is gone for good. */
   "detach",
 ] as const;
@@ -110,6 +114,7 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     discard: "ignored",
     gone: "impossible",
     expire: "impossible",
+    orphan: "ignored",
     detach: "ignored",
   },
   starting: {
@@ -123,6 +128,7 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     discard: "ignored",
     gone: go("freed", "free"),
     expire: go("abandoned", "reset"),
+    orphan: "ignored",
     detach: go("abandoned", "close"),
   },
   asking: {
@@ -136,6 +142,21 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     discard: go("cutting", "reset"),
     gone: go("unacknowledged", "tell", "awaitAck"),
     expire: go("ending", "flush"),
+    orphan: go("adrift"),
+    detach: go("abandoned", "close"),
+  },
+  adrift: {
+    take: "impossible",
+    ready: go("inUse", "announce", "enter", "read"),
+    ask: go("asking", "announce"),
+    admit: "ignored",
+    end: go("abandoned", "flush"),
+    cut: go("abandoned", "reset"),
+    drop: "ignored",
+    discard: "ignored",
+    gone: go("freed", "free"),
+    expire: go("abandoned", "flush"),
+    orphan: "ignored",
     detach: go("abandoned", "close"),
   },
   inUse: {
@@ -149,6 +170,7 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     discard: go("cutting", "reset"),
     gone: go("unacknowledged", "tell", "awaitAck"),
     expire: go("ending", "flush"),
+    orphan: go("adrift"),
     detach: go("abandoned", "close"),
   },
   ending: {
@@ -163,6 +185,7 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     discard: go("cutting", "reset"),
     gone: go("unacknowledged", "tell", "awaitAck"),
     expire: go("ending", "reset"),
+    orphan: go("abandoned"),
     detach: go("abandoned", "close"),
   },
   flushing: {
@@ -176,6 +199,7 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     discard: go("cutting", "reset"),
     gone: go("freed", "tell", "free"),
     expire: go("cutting", "reset"),
+    orphan: go("abandoned"),
     detach: go("abandoned", "close"),
   },
   cutting: {
@@ -189,6 +213,7 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     discard: "ignored",
     gone: go("freed", "tell", "free"),
     expire: go("cutting", "close"),
+    orphan: go("abandoned"),
     detach: go("abandoned"),
   },
   unacknowledged: {
@@ -202,6 +227,7 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     discard: go("freed", "free"),
     gone: "impossible",
     expire: go("freed", "countUnacknowledged", "free"),
+    orphan: go("freed", "free"),
     detach: go("freed", "free"),
   },
   abandoned: {
@@ -215,6 +241,7 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     discard: "ignored",
     gone: go("freed", "free"),
     expire: go("abandoned", "close"),
+    orphan: "ignored",
     detach: "ignored",
   },
 };

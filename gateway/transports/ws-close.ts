@@ -1,6 +1,7 @@
 /** Close codes of WebSocket (RFC 6455, section 7.4), for each reason that a session or a handshake can end with. */
 
 import type { EndReason } from "../../proto/bodies.ts";
+import { isPassing } from "../guard/refusal.ts";
 import type { Farewell } from "./connection.ts";
 
 const CloseCode = {
@@ -37,9 +38,6 @@ export const closeCodes: Readonly<Record<EndReason, number>> = {
   "manager-lost": CloseCode.serviceRestart,
 };
 
-/** Refusals after which a client may try again; the others are final until something changes. */
-const PASSING = ["no-slot", "no-manager", "draining"];
-
 /** Codes that a close frame must not bear, or that mean something that only an endpoint itself can know. */
 function maySay(code: number): boolean {
   return (
@@ -49,7 +47,7 @@ function maySay(code: number): boolean {
 
 /** The payload of the close frame that says `farewell`. */
 export function closePayload({ reason, code, text }: Farewell): Buffer {
-  const refused = PASSING.includes(reason) ? CloseCode.tryAgainLater : CloseCode.policyViolation;
+  const refused = isPassing(reason) ? CloseCode.tryAgainLater : CloseCode.policyViolation;
   const known = closeCodes[reason as EndReason] ?? refused;
   const words = Buffer.from(cutText(text ?? (known === CloseCode.normal ? "" : reason)));
   const payload = Buffer.alloc(2 + words.length);

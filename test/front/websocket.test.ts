@@ -234,7 +234,8 @@ describe("the end of a WebSocket", () => {
 
   for (const scheme of ["ws", "wss"] as const) {
     test(`with its manager says to come back: ${scheme}`, async (t) => {
-      const front = await startFront(t, scheme === "ws" ? PLAIN : `wss://127.0.0.1:0?${TLS_PARAMETERS}`);
+      const listen = scheme === "ws" ? PLAIN : `wss://127.0.0.1:0?${TLS_PARAMETERS}`;
+      const front = await startFront(t, listen, { settings: { holdMs: 0 } });
       const web = await WebSocketClient.connect(`${scheme}://127.0.0.1:${front.port}/`);
       t.after(() => web.close());
       await front.joined();

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
 import { Secret } from "../../link/secret.ts";
-import { FromManager } from "../../proto/frame.ts";
+import type { Registered } from "../../proto/bodies.ts";
+import { FromManager, HEADER_BYTES, isNumberedFromManager, readCount } from "../../proto/frame.ts";
 import { FrameBatch } from "../../proto/frame-batch.ts";
 import { toGateway } from "../../proto/from-manager.ts";
 import { managerBodies } from "../proto/body-specs.ts";
@@ -17,10 +18,13 @@ import { describeFuzz, type Fuzz } from "./suite.ts";
 
 /** Every code that a link may end with, beside those of protocol errors. */
 const lossCode =
-  /^(unknown-type|frame-too-big|bad-length|bad-map|bad-body|unexpected-frame|finished|link-closed|link-dead|register-timeout|link-ECONNRESET|link-ECONNREFUSED|secret-missing|manager-unproven|manager-bad-proof|rejected-.*)$/s;
+  /^(unknown-type|frame-too-big|bad-length|bad-map|bad-body|bad-ack|unexpected-frame|finished|link-closed|link-dead|register-timeout|link-ECONNRESET|link-ECONNREFUSED|secret-missing|manager-unproven|manager-bad-proof|rejected-.*)$/s;
 
 const faults = managerFaults();
 const epoch = Buffer.alloc(16, 7);
+
+/** More frames than any epoch here has. */
+const MUCH = 1_000_000_000;
 
 const registration = {
   id: 1,
@@ -50,6 +54,7 @@ const earlyFaults: readonly Fault[] = [
   fault("an early Admit", "unexpected-frame", (batch) => toGateway.admit(batch, 0x00100000)),
   fault("an early Shutdown", "unexpected-frame", (batch) => toGateway.shutdown(batch)),
   fault("an early Pong", "unexpected-frame", (batch) => toGateway.pong(batch, { seq: 0, at: 0 })),
+  fault("an early Ack", "unexpected-frame", (batch) => toGateway.ack(batch, 0)),
 ];
 
 /** Answers that have their place, were they right. */
@@ -71,6 +76,7 @@ const lateFaults: readonly Fault[] = [
   fault("a late Challenge", "unexpected-frame", (batch) => {
     toGateway.challenge(batch, { nonce: epoch, proof: Buffer.alloc(32) });
   }),
+  fault("an Ack for what was never said", "bad-ack", (batch) => toGateway.ack(batch, MUCH)),
 ];
 
 class GatewayFuzz implements Fuzz {
@@ -84,6 +90,10 @@ class GatewayFuzz implements Fuzz {
   readonly #random: Random;
   readonly #batch = new FrameBatch();
   readonly #readers = new ReaderWatch();
+  /** Whether clients are admitted, one by one, in the present epoch. */
+  #admission: boolean | undefined;
+  /** How many frames the manager has acknowledged in it. */
+  #released = 0;
 
   constructor(seed: number, secret?: Secret) {
     this.#secret = secret;
@@ -93,7 +103,7 @@ class GatewayFuzz implements Fuzz {
   }
 
   get seen(): Readonly<Record<string, number>> {
-    const { admittedMessages, counters } = this.world;
+    const { admittedMessages, resumed, rejoined, lostBytes, behind, counters } = this.world;
     const { joins, outMsgs, staleFrames, unacknowledged, refusals, ends } = counters;
     return {
       joins,
@@ -101,6 +111,11 @@ class GatewayFuzz implements Fuzz {
       staleFrames,
       unacknowledged,
       admittedMessages,
+      resumed,
+      rejoined,
+      lostBytes,
+      behind,
+      managerBehind: refusals["manager-behind"],
       noSlot: refusals["no-slot"],
       banned: refusals.banned,
       clientClosed: ends["client-closed"],
@@ -115,6 +130,7 @@ class GatewayFuzz implements Fuzz {
 
   close(): void {
     this.#readers.close();
+    this.world.letGo();
     this.world.sessions.stop();
     assert.equal(this.world.clock.timerCount, 0);
   }
@@ -132,10 +148,30 @@ class GatewayFuzz implements Fuzz {
   async wander(): Promise<void> {
     const random = this.#random;
     this.story = [];
+    await this.#wait();
+    this.world.holding = random.chance(0.7);
     await this.#begin();
+    if (random.chance(0.05)) return this.#resumeWrongly();
     if (random.chance(0.95)) await this.#register();
     for (let left = random.below(12); left > 0 && this.world.open; left--) await this.#step();
     await this.#finish();
+  }
+
+  /** What happens to clients that are held, before there is another link. */
+  async #wait(): Promise<void> {
+    const { world } = this;
+    const random = this.#random;
+    if (!world.holding) return;
+    for (let left = random.below(3); left > 0; left--) {
+      world.stirClients();
+      world.clock.advance(random.below(150));
+      await turn();
+    }
+    if (random.chance(0.8)) return;
+    this.story.push("nobody waits for them any more");
+    world.letGo();
+    world.holding = false;
+    world.settle();
   }
 
   async #begin(): Promise<void> {
@@ -151,15 +187,59 @@ class GatewayFuzz implements Fuzz {
     if (this.#secret !== undefined) await this.#challenge(this.#secret);
     const capacity = random.between(1, MAX_CAPACITY);
     const pingMs = random.between(100, 400);
-    const admit = random.pick([undefined, false, true]);
-    const registered = { ...registration, id: this.links, capacity, pingMs, admit };
+    const registered = { ...registration, id: this.links, capacity, pingMs };
+    const { world } = this;
+    if (world.resume !== undefined && world.epochClean && random.chance(0.8))
+      this.#resume(registered, world.resume.received);
+    else this.#beginEpoch(registered);
+    await turn();
+    world.hear();
+  }
+
+  #beginEpoch(registered: typeof registration): void {
+    this.story.push("a new epoch");
+    this.world.beginEpoch(this.#random.bytes(16));
+    this.#admission = this.#random.pick([undefined, false, true]);
+    this.#released = 0;
+    this.#answer({ ...registered, epoch: this.world.epoch, admit: this.#admission });
+    assert.ok(this.world.link.up, "the gateway is not registered");
+  }
+
+  /** The manager goes on with the epoch, and says again what the gateway has not got. */
+  #resume(registered: typeof registration, handled: number): void {
+    const { world } = this;
+    const { epoch, received, said } = world;
+    this.story.push(`resumed: ${received} received, ${handled} of ${said.length} handled`);
+    this.#answer({ ...registered, epoch, received, resumed: true, admit: this.#admission });
+    assert.ok(world.link.up, "the gateway has not gone on");
+    this.#released = Math.max(this.#released, received);
+    this.#feed(Buffer.concat(said.slice(handled)), said.length - handled);
+    world.fed = said.length;
+  }
+
+  #answer(registered: Registered): void {
     this.#feed(
       this.#bytesOf(1, (batch) => toGateway.registered(batch, registered)),
       1,
     );
-    assert.ok(this.world.link.up, "the gateway is not registered");
-    await turn();
-    this.world.hear();
+  }
+
+  /** A manager that claims to go on, and has something wrong. */
+  async #resumeWrongly(): Promise<void> {
+    if (this.#secret !== undefined) await this.#challenge(this.#secret);
+    const { epoch, epochClean, received, resume } = this.world;
+    const right = { ...registration, epoch, received, resumed: true };
+    const wrong: (readonly [Registered, string])[] = [
+      [{ ...right, epoch: this.#random.bytes(16) }, "bad-body"],
+    ];
+    if (resume !== undefined) wrong.push([{ ...right, received: MUCH }, "bad-ack"]);
+    else wrong.push([right, "bad-body"]);
+    if (resume !== undefined && epochClean && this.#released > 0)
+      wrong.push([{ ...right, received: this.#released - 1 }, "bad-ack"]);
+    const [answer, code] = this.#random.pick(wrong);
+    this.story.push(`resumed wrongly: ${code}`);
+    this.#answer(answer);
+    return this.#endOf(code);
   }
 
   /** The manager proves that it has the secret, and hears the gateway's proof. */
@@ -186,7 +266,8 @@ class GatewayFuzz implements Fuzz {
     world.hear();
     const count = random.between(1, 14);
     const bytes = this.#bytesOf(count, (batch) => this.#anything(batch));
-    this.#feed(random.chance(0.04) ? this.#spoil(bytes) : bytes, count);
+    if (random.chance(0.04)) this.#feed(this.#spoil(bytes), count);
+    else this.#say(bytes, count);
     if (wasUp && world.checkClients) assert.ok(world.open, "good frames have ended the link");
     if (random.chance(0.1)) this.#squeeze();
     if (random.chance(0.5)) world.clock.advance(random.below(100));
@@ -217,7 +298,15 @@ class GatewayFuzz implements Fuzz {
       this.#raw(batch, frame(FromManager.Shutdown, anyBody(random, managerBodies.Shutdown)));
     else if (kind < 96) toGateway.pong(batch, { seq: random.below(4), at: this.world.clock.wall() });
     else if (kind < 98) this.#raw(batch, frame(FromManager.Pong, anyBody(random, managerBodies.Pong)));
-    else this.#raw(batch, frame(FromManager.Ack, random.bytes(8)));
+    else this.#ack(batch);
+  }
+
+  /** Acknowledges all that was heard, or some of it, which may be less than before. */
+  #ack(batch: FrameBatch): void {
+    const random = this.#random;
+    const { received } = this.world;
+    const frames = random.chance(0.8) ? received : random.below(received + 1);
+    toGateway.ack(batch, frames);
   }
 
   /** Mostly one that is there; else one that has ended, or never was. */
@@ -272,8 +361,26 @@ class GatewayFuzz implements Fuzz {
   #spoil(bytes: Buffer): Buffer {
     this.story.push("spoiled");
     this.world.checkClients = false;
+    this.world.epochClean = false;
     for (const client of this.world.clients) client.checked = false;
     return mutate(this.#random, bytes);
+  }
+
+  /** What the manager means: it keeps what is numbered, to say it again. All of it arrives, or `length` bytes. */
+  #say(bytes: Buffer, frames: number, length = bytes.length): void {
+    const { world } = this;
+    for (let at = 0; at < bytes.length; ) {
+      const end = at + HEADER_BYTES + bytes.readUInt32LE(at + 4);
+      const type = bytes.readUInt32LE(at);
+      if (type === FromManager.Ack && end <= length && world.link.up)
+        this.#released = Math.max(this.#released, readCount(bytes, at + HEADER_BYTES));
+      if (isNumberedFromManager(type)) {
+        world.said.push(bytes.subarray(at, end));
+        if (end <= length) world.fed++;
+      }
+      at = end;
+    }
+    this.#feed(bytes.subarray(0, length), frames);
   }
 
   #feed(bytes: Buffer, frames: number): void {
@@ -292,7 +399,7 @@ class GatewayFuzz implements Fuzz {
     const random = this.#random;
     if (!world.open) return this.#end();
     const clean = world.checkClients;
-    switch (random.below(10)) {
+    switch (random.below(12)) {
       case 0: {
         const fault = random.pick(faults);
         this.story.push(fault.name);
@@ -330,9 +437,26 @@ class GatewayFuzz implements Fuzz {
         return this.#endOf("finished");
       case 8:
         return this.#reject(clean);
+      case 9:
+      case 10:
+        return this.#cut();
       default:
         return this.#challengeWrongly(clean);
     }
+  }
+
+  /** The stream breaks in the middle of what the manager says. */
+  async #cut(): Promise<void> {
+    const { world } = this;
+    if (world.link.up && world.epochClean) {
+      const count = this.#random.between(1, 9);
+      const bytes = this.#bytesOf(count, (batch) => this.#anything(batch));
+      const length = this.#random.below(bytes.length + 1);
+      this.story.push(`cut after ${length} of ${bytes.length} bytes`);
+      this.#say(bytes, count, length);
+    }
+    world.stream.destroy(Object.assign(new Error("reset"), { code: "ECONNRESET" }));
+    return this.#endOf("link-ECONNRESET");
   }
 
   async #challengeWrongly(clean: boolean): Promise<void> {
@@ -378,6 +502,7 @@ class GatewayFuzz implements Fuzz {
     assert.match(world.loss.code, lossCode);
     assert.notEqual(world.loss.message, "");
     if (code !== undefined) assert.equal(world.loss.code, code, world.loss.message);
+    if (world.epochClean) world.loseInTransit();
     world.settle();
     this.#readers.assertEmpty();
   }

@@ -1,7 +1,7 @@
 /**
  * The gateway's end of a link in a world of its own: the real link, sessions and router, with clients that
  * do as they please, under a clock whose hands the fuzzer turns. What the gateway says is heard as a manager
- * would hear it, and held to the protocol.
+ * would hear it, and held to the protocol, over as many links as an epoch has.
  */
 
 import assert from "node:assert/strict";
@@ -10,8 +10,8 @@ import { Counters } from "../../gateway/metrics/counters.ts";
 import { ManagerRouter } from "../../gateway/routers/manager.ts";
 import { type Gate, Sessions } from "../../gateway/slots/sessions.ts";
 import type { Secret } from "../../link/secret.ts";
-import type { Registered } from "../../proto/bodies.ts";
-import { fromGatewayBounds } from "../../proto/frame.ts";
+import type { Register, Registered } from "../../proto/bodies.ts";
+import { fromGatewayBounds, isNumberedFromGateway } from "../../proto/frame.ts";
 import { FrameReader } from "../../proto/frame-reader.ts";
 import { type FromGatewayHandler, readFromGateway } from "../../proto/from-gateway.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
@@ -31,6 +31,7 @@ const limits = {
   ...LIMITS,
   registerTimeoutMs: 1000,
   linkBufferBytes: 4096,
+  retainBytes: 6000,
   maxFrame: 128 * 1024,
   maxCapacity: MAX_CAPACITY,
   reconnectMinMs: 1,
@@ -84,7 +85,7 @@ export class GatewayWorld {
   /** The heartbeat's interval of the present link, milliseconds. */
   pingMs = 0;
   stream = new FakeStream();
-  /** What a manager knows of the sessions of the present link. */
+  /** What a manager knows of the sessions of the present epoch. */
   readonly live = new Set<number>();
   readonly unacknowledged = new Set<number>();
   /** Those of the sessions that wait to be admitted, and those that were. */
@@ -92,6 +93,11 @@ export class GatewayWorld {
   readonly admitted = new Set<number>();
   /** Messages of sessions that had to be admitted, over all links. */
   admittedMessages = 0;
+  /** Links that went on with an epoch, sessions that were announced again, and times that clients had to wait. */
+  resumed = 0;
+  rejoined = 0;
+  lostBytes = 0;
+  behind = 0;
   /** Sessions that have ended, on this link or one before. */
   readonly past: number[] = [];
   readonly clients = new Set<FuzzClient>();
@@ -100,6 +106,28 @@ export class GatewayWorld {
   proof: Uint8Array | undefined;
   /** Whether what clients get is looked at: not when what was sent to them was spoiled. */
   checkClients = true;
+  /** Whether clients are held when the present link is lost. */
+  holding = false;
+
+  /** The epoch, as its manager has it: how many frames it has handled, and what it has said itself. */
+  epoch: Uint8Array = Buffer.alloc(16);
+  received = 0;
+  readonly said: Buffer[] = [];
+  /** How many of these the gateway was given whole, and how many it has acknowledged. */
+  fed = 0;
+  acknowledged = 0;
+  /** Nothing that the manager has said in this epoch was spoiled. */
+  epochClean = true;
+  /** What the present link's `Register` has asked for. */
+  resume: Register["resume"];
+  /** What the gateway can still ask for. */
+  #resumable = false;
+  /** The first link of the epoch has not yet told that it listens. */
+  #rejoining = false;
+  #firstLink = false;
+  /** Bytes of messages that were heard in the epoch, and those of all clients before it. */
+  #heardBytes = 0;
+  #inBytesBefore = 0;
 
   readonly #random: Random;
   /** The one buffer that the link is read into, like a real one's. */
@@ -126,9 +154,13 @@ export class GatewayWorld {
         dropDiscard: (session, order) => this.sessions.dropDiscard(session, order),
         admit: (session) => this.sessions.admit(session),
         shutdown() {},
-        registered: (registered) => this.#letIn(registered),
+        registered: (registered, lostBytes) => this.#letIn(registered, lostBytes),
         readDone: () => this.sessions.flush(),
         congested: (congested) => this.sessions.setPaused(congested),
+        behind: (behind) => {
+          if (behind) this.behind++;
+          this.sessions.managerBehind = behind;
+        },
         lost: (loss) => this.#lost(loss),
       },
       limits,
@@ -156,12 +188,26 @@ export class GatewayWorld {
     this.proof = undefined;
     this.pingMs = 0;
     this.checkClients = true;
+    this.resume = undefined;
+    this.#gate.pardon();
+    this.link.dial();
+  }
+
+  /** The manager is about to begin a new epoch: it knows nobody. */
+  beginEpoch(epoch: Uint8Array): void {
+    this.epoch = epoch;
+    this.epochClean = true;
+    this.received = 0;
+    this.said.length = 0;
+    this.fed = 0;
+    this.acknowledged = 0;
     this.live.clear();
     this.unacknowledged.clear();
     this.asking.clear();
     this.admitted.clear();
-    this.#gate.pardon();
-    this.link.dial();
+    this.#rejoining = true;
+    this.#firstLink = true;
+    this.#heardBytes = 0;
   }
 
   /** Gives the link a piece of what its manager sends; the memory is used again if the gateway lets it. */
@@ -176,6 +222,16 @@ export class GatewayWorld {
   /** Hears what the gateway wrote. */
   hear(): void {
     for (const bytes of this.stream.writes.splice(0)) this.#ear.push(bytes);
+    const allHeard = this.link.up && this.link.queuedBytes === 0;
+    if (allHeard && this.epochClean)
+      assert.equal(this.#heardBytes, this.counters.inBytes - this.#inBytesBefore, "what clients said");
+  }
+
+  /** Of what the gateway wrote, the end never arrives. */
+  loseInTransit(): void {
+    const written = Buffer.concat(this.stream.writes.splice(0));
+    this.#ear.push(written.subarray(0, this.#random.below(written.length + 1)));
+    this.#ear.stop();
   }
 
   /** The manager is about to say `Admit`. */
@@ -199,22 +255,50 @@ export class GatewayWorld {
     this.#endClients();
   }
 
-  /** Ends every client, and asserts that the link has left nothing behind. */
-  settle(): void {
-    assert.ok(this.loss !== undefined, "the link has not ended");
-    for (const client of this.clients) this.#end(client);
-    const { table, liveCount, connectedCount } = this.sessions;
-    assert.deepEqual([this.link.down, this.link.up, this.stream.destroyed], [true, false, true]);
-    assert.deepEqual([liveCount, connectedCount, table.usedCount], [0, 0, 0], "sessions are left");
-    assert.equal(this.#gate.inside, 0, "addresses are counted that have left");
-    assert.equal(this.clock.timerCount, 1, "timers are left beside the sweep");
-    this.#readBuffer = Buffer.alloc(0);
+  /** Nobody waits for the clients any more. */
+  letGo(): void {
+    this.sessions.detachAll("manager-lost");
+    this.link.forget();
+    this.#resumable = false;
   }
 
-  #letIn({ capacity, pingMs, admit }: Registered): void {
+  /** Asserts that the link has left nothing behind but clients that are held, if they are. */
+  settle(): void {
+    assert.ok(this.loss !== undefined, "the link has not ended");
+    assert.deepEqual([this.link.down, this.link.up, this.stream.destroyed], [true, false, true]);
+    this.#readBuffer = Buffer.alloc(0);
+    if (!this.holding) this.#clearOut();
+    // One client may be about to be refused.
+    const most = this.holding ? 2 : 1;
+    assert.ok(this.clock.timerCount <= most, "timers are left beside the sweep");
+  }
+
+  /** Ends every client, and asserts that nothing is left of them. */
+  #clearOut(): void {
+    for (const client of this.clients) this.#end(client);
+    const { table, liveCount, connectedCount } = this.sessions;
+    assert.deepEqual([liveCount, connectedCount, table.usedCount], [0, 0, 0], "sessions are left");
+    assert.equal(this.#gate.inside, 0, "addresses are counted that have left");
+  }
+
+  #letIn(
+    { capacity, pingMs, admit, resumed }: Registered,
+    lostBytes: ReadonlyMap<number, number> | undefined,
+  ): void {
+    assert.equal(lostBytes === undefined, resumed);
     this.pingMs = pingMs;
+    this.#resumable = true;
     this.sessions.admission = admit === true;
     this.sessions.table.resize(capacity);
+    if (lostBytes === undefined) {
+      this.resumed++;
+      this.#firstLink = false;
+    } else {
+      this.#inBytesBefore = this.counters.inBytes;
+      this.sessions.orphanAll(lostBytes);
+    }
+    this.sessions.release();
+    while (this.sessions.adriftCount > 0) this.sessions.rejoin(5);
     this.link.listening([]);
     this.sessions.closedFor = undefined;
   }
@@ -223,7 +307,9 @@ export class GatewayWorld {
     assert.equal(this.loss, undefined, "a link was lost twice");
     this.loss = loss;
     this.sessions.closedFor = "no-manager";
-    this.sessions.detachAll("manager-lost");
+    if (loss.kind === "protocol-error") this.#resumable = false;
+    if (this.holding) this.sessions.hold();
+    else this.letGo();
   }
 
   #newClient(): FuzzClient | undefined {
@@ -255,33 +341,56 @@ export class GatewayWorld {
     const handler = this.#manager();
     return new FrameReader(fromGatewayBounds, limits.maxFrame, (type, bytes, start, end) => {
       readFromGateway(handler, type, bytes, start, end);
+      if (isNumberedFromGateway(type)) this.received++;
     });
+  }
+
+  /** A gateway asks to go on where it can, and says truly how far it has come. */
+  #asks(resume: Register["resume"]): void {
+    this.resume = resume;
+    assert.equal(resume !== undefined, this.#resumable, "whether it asks to go on");
+    if (resume === undefined) return;
+    assert.deepEqual(Buffer.from(resume.epoch), Buffer.from(this.epoch));
+    if (this.epochClean) assert.equal(resume.received, this.fed, "how many frames it has handled");
   }
 
   /** A manager's ear: what the gateway says must make sense. */
   #manager(): FromGatewayHandler {
     return {
-      register: ({ nonce }) => {
+      register: ({ nonce, resume }) => {
         assert.equal(this.#registered, false, "Register twice");
         this.#registered = true;
         this.nonce = nonce;
+        this.#asks(resume);
       },
       proof: ({ proof }) => {
         assert.ok(this.#registered && this.proof === undefined && this.pingMs === 0, "a Proof out of place");
         this.proof = proof;
       },
-      listening: () => assert.ok(this.#registered && this.pingMs > 0, "Listening before Registered"),
+      listening: () => {
+        assert.ok(this.#registered && this.pingMs > 0, "Listening before Registered");
+        this.#rejoining = false;
+      },
+      ack: (frames) => {
+        assert.ok(frames >= this.acknowledged, "fewer frames are acknowledged than before");
+        if (this.epochClean) assert.ok(frames <= this.fed, "frames are acknowledged that never came");
+        this.acknowledged = frames;
+      },
       ping: ({ sessions }) => assert.ok(sessions <= MAX_CAPACITY),
       draining: () => assert.fail("nobody asked for Draining"),
-      join: (session) => {
+      join: (session, { rejoin = false, admitted = false, lostBytes = 0 }) => {
+        if (this.#firstLink) assert.equal(rejoin, this.#rejoining, "rejoins come first, before Listening");
+        if (rejoin) this.rejoined++;
+        this.lostBytes += lostBytes;
         assert.ok(
           !this.live.has(session) && !this.unacknowledged.has(session),
           "a CLJoin for a session that is there",
         );
         this.live.add(session);
-        if (this.sessions.admission) this.asking.add(session);
+        if (this.sessions.admission && !admitted) this.asking.add(session);
       },
-      message: (session) => {
+      message: (session, _bytes, start, end) => {
+        this.#heardBytes += end - start;
         assert.ok(this.live.has(session), "a Msg of a session that is not there");
         if (this.admitted.has(session)) this.admittedMessages++;
         if (this.checkClients) assert.ok(!this.asking.has(session), "a Msg of a session that is not let in");

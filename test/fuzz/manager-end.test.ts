@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
-import { FromGateway } from "../../proto/frame.ts";
+import { FromGateway, HEADER_BYTES, isNumberedFromGateway } from "../../proto/frame.ts";
 import { FrameBatch } from "../../proto/frame-batch.ts";
 import { toManager } from "../../proto/from-gateway.ts";
 import { decodeMap } from "../../proto/map-body.ts";
@@ -11,13 +11,13 @@ import { type BodySpec, gatewayBodies } from "../proto/body-specs.ts";
 import { anyBody, type Fault, gatewayFaults, mutate, pieces } from "./frames.ts";
 import { markOf } from "./fuzz-client.ts";
 import { ReaderWatch } from "./leaks.ts";
-import { MAX_CAPACITY, ManagerWorld, options, secret } from "./manager-world.ts";
+import { type GatewaySession, MAX_CAPACITY, ManagerWorld, options, secret } from "./manager-world.ts";
 import { Random } from "./random.ts";
 import { describeFuzz, type Fuzz } from "./suite.ts";
 
 /** Every code that a link may end with, beside those of protocol errors. */
 const lossCode =
-  /^(unknown-type|frame-too-big|bad-length|bad-map|bad-body|unexpected-frame|link-closed|link-dead|register-timeout|send-buffer|manager-closed|link-ECONNRESET|rejected-.*)$/s;
+  /^(unknown-type|frame-too-big|bad-length|bad-map|bad-body|bad-ack|unexpected-frame|link-closed|link-dead|register-timeout|send-buffer|manager-closed|link-ECONNRESET|rejected-.*)$/s;
 
 const faults = gatewayFaults();
 const nonce = Buffer.alloc(16, 7);
@@ -32,6 +32,9 @@ const ended = {
   unsentBytes: 0,
   ms: 5,
 } as const;
+
+/** More frames than any epoch here has. */
+const MUCH = 1_000_000_000;
 
 const drained = { reason: "fuzzed", drainMs: 0 };
 const registration = { version: 1, name: "fuzzed", pid: 1, endpoints: [], maxFrame: 65_536, nonce };
@@ -62,6 +65,7 @@ const earlyFaults: readonly Fault[] = [
   outOfPlace("an early Listening", (batch) => toManager.listening(batch, [])),
   outOfPlace("an early Draining", (batch) => toManager.draining(batch, drained)),
   outOfPlace("an early Proof", proves),
+  outOfPlace("an early Ack", (batch) => toManager.ack(batch, 0)),
   outOfPlace("Register twice", registers, registers),
 ];
 
@@ -80,6 +84,10 @@ const lateFaults: readonly Fault[] = [
   outOfPlace("CLJoin beyond the capacity", (batch) => {
     for (let slot = 0; slot <= MAX_CAPACITY; slot++) toManager.join(batch, sessionId(9, 2000 + slot), join);
   }),
+  {
+    ...outOfPlace("an Ack for what was never said", (batch) => toManager.ack(batch, MUCH)),
+    code: "bad-ack",
+  },
 ];
 
 class ManagerFuzz implements Fuzz {
@@ -91,6 +99,8 @@ class ManagerFuzz implements Fuzz {
   readonly #random: Random;
   readonly #batch = new FrameBatch();
   readonly #readers = new ReaderWatch();
+  /** Links that were replaced by another while they were open. */
+  #replaced = 0;
 
   constructor(seed: number) {
     this.#random = new Random(seed);
@@ -98,12 +108,14 @@ class ManagerFuzz implements Fuzz {
   }
 
   get seen(): Readonly<Record<string, number>> {
-    return { ...this.world.counts };
+    return { ...this.world.counts, replaced: this.#replaced };
   }
 
   async close(): Promise<void> {
     if (this.world.loss === undefined) this.world.link.abort();
     await turn();
+    this.world.timers.clock.advance(options.resumeMs);
+    assert.equal(this.world.gateway, undefined);
     assert.equal(this.world.counts.lefts, this.world.counts.joins, "each join has its leave");
     this.#readers.close();
     this.world.timers.restore();
@@ -121,6 +133,8 @@ class ManagerFuzz implements Fuzz {
   /** A link that takes a random course. */
   async wander(): Promise<void> {
     const random = this.#random;
+    this.story = [];
+    await this.#wait();
     await this.#begin();
     if (random.chance(0.05)) {
       await this.#beRejected();
@@ -130,28 +144,115 @@ class ManagerFuzz implements Fuzz {
       await this.#failToProve();
       return;
     }
+    if (random.chance(0.05)) {
+      await this.#resumeWrongly();
+      return;
+    }
     if (random.chance(0.95)) await this.#register();
     for (let left = random.below(12); left > 0 && this.world.open; left--) await this.#step();
+    if (this.#mayResume && random.chance(0.2)) await this.#replace();
     await this.#finish();
+  }
+
+  /** What a manager does while its gateway is lost. */
+  async #wait(): Promise<void> {
+    const { world } = this;
+    const random = this.#random;
+    for (let left = random.below(4); left > 0; left--) world.speakUp();
+    if (random.chance(0.2)) world.timers.clock.advance(options.resumeMs);
+    await turn();
+  }
+
+  /** Whether the gateway can go on with what the manager has of it, and the manager with what it has. */
+  get #mayResume(): boolean {
+    const { gateway, epoch, epochClean, clean } = this.world;
+    return gateway !== undefined && epoch !== undefined && gateway.epoch.equals(epoch) && epochClean && clean;
+  }
+
+  /** The gateway has another link, while the manager takes the old one for open. */
+  async #replace(): Promise<void> {
+    const { world } = this;
+    if (!world.open || !world.registered) return;
+    this.story.push("replaced");
+    this.#replaced++;
+    const { stream } = world;
+    await turn();
+    world.loseInTransit();
+    await this.#begin();
+    await this.#register(1);
+    assert.equal(stream.destroyed, true, "the old link is open");
+    await this.#step();
   }
 
   async #begin(): Promise<void> {
     if (this.links > 0) this.world.accept();
     this.links++;
-    this.story = [];
     await turn();
   }
 
-  async #register(): Promise<void> {
-    await this.#apply();
-    assert.ok(this.world.link.id > 0, "the gateway is not registered");
+  /** Registers, and goes on with the epoch where it can, mostly. */
+  async #register(resuming = 0.8): Promise<void> {
+    const { world } = this;
+    const { epoch, received } = world;
+    const before = [...world.live.values()];
+    const resumes = this.#mayResume && epoch !== undefined && this.#random.chance(resuming);
+    const resume = resumes ? { epoch, received } : undefined;
+    await this.#apply((batch) => {
+      if (resume === undefined) this.#sayRegister(batch);
+      else toManager.register(batch, { ...registration, resume });
+    });
+    assert.ok(world.registered, "the gateway is not registered");
     await turn();
-    this.world.hear();
+    world.hear();
+    const { answer } = world;
+    assert.ok(answer !== undefined);
+    assert.equal(answer.resumed, resumes);
+    if (resumes) this.#sayAgain(answer.received);
+    else this.#rejoin(before);
+    await turn();
+    world.hear();
+  }
+
+  /** Says again what the manager has not got. */
+  #sayAgain(handled: number): void {
+    const { world } = this;
+    const { said } = world;
+    assert.equal(handled, world.fed, "how many frames the manager has handled");
+    this.story.push(`resumed: ${handled} of ${said.length} handled`);
+    world.fed = said.length;
+    this.#feed(Buffer.concat(said.slice(handled)), said.length - handled);
+  }
+
+  /** Announces sessions to a manager that does not know them. */
+  #rejoin(sessions: readonly GatewaySession[]): void {
+    const { world } = this;
+    const kept = sessions.filter(() => this.#random.chance(0.7));
+    const bytes = this.#bytesOf(1, (batch) => {
+      for (const { id, admitted } of kept) {
+        const session = { id, ended: false, admitted: admitted || !world.admission, drops: 0, discards: 0 };
+        world.live.set(id, session);
+        world.known.set(id, session);
+        toManager.join(batch, id, { ...join, rejoin: true, admitted, lostBytes: this.#random.below(100) });
+      }
+      toManager.listening(batch, []);
+    });
+    this.#say(bytes, kept.length + 1);
+  }
+
+  /** A gateway that wants to go on, and has something wrong: what it had is given up. */
+  async #resumeWrongly(): Promise<void> {
+    const { gateway } = this.world;
+    if (gateway === undefined) return this.#endOf(undefined);
+    this.story.push("resumed wrongly");
+    const resume = { epoch: gateway.epoch, received: MUCH };
+    await this.#apply((batch) => toManager.register(batch, { ...registration, resume }));
+    await this.#endOf("bad-ack");
+    assert.equal(this.world.gateway, undefined);
   }
 
   /** Registers, and proves what has to be proven. */
-  async #apply(): Promise<void> {
-    const register = this.#bytesOf(1, (batch) => this.#sayRegister(batch));
+  async #apply(speech: Speech = (batch) => this.#sayRegister(batch)): Promise<void> {
+    const register = this.#bytesOf(1, speech);
     this.#feed(register, 1);
     if (!this.world.hasSecret) return;
     await turn();
@@ -199,17 +300,23 @@ class ManagerFuzz implements Fuzz {
   async #step(): Promise<void> {
     const { world } = this;
     const random = this.#random;
-    const wasUp = world.link.id > 0;
+    const wasUp = world.registered;
     const count = random.between(1, 14);
     const bytes = this.#bytesOf(count, (batch) => this.#anything(batch));
-    this.#feed(random.chance(0.04) ? this.#spoil(bytes) : bytes, count);
+    if (random.chance(0.04)) this.#feed(this.#spoil(bytes), count);
+    else this.#say(bytes, count);
     if (random.chance(0.3)) world.speakUp();
     if (random.chance(0.1)) this.#squeeze();
     if (random.chance(0.5)) world.timers.clock.advance(random.below(150));
     await turn();
     world.hear();
     if (!wasUp || !world.clean) return;
-    if (!world.open) assert.equal(world.loss?.code, "send-buffer", "good frames have ended the link");
+    if (!world.open)
+      assert.equal(
+        world.loss?.code,
+        "send-buffer",
+        `good frames have ended the link: ${world.loss?.message}`,
+      );
     else if (!world.stream.holding) world.assertAcknowledged();
   }
 
@@ -232,14 +339,20 @@ class ManagerFuzz implements Fuzz {
     else if (kind < 25) this.#raw(batch, FromGateway.Ping, gatewayBodies.Ping);
     else if (kind < 28) this.#raw(batch, FromGateway.Listening, gatewayBodies.Listening);
     else if (kind < 29) this.#raw(batch, FromGateway.Draining, gatewayBodies.Draining);
-    else if (kind < 31) batch.frame(FromGateway.Ack, random.bytes(8));
+    else if (kind < 35) this.#ack(batch);
     else if (session === undefined) toManager.listening(batch, []);
-    else if (kind < 42) this.#leave(batch, session.id);
+    else if (kind < 46) this.#leave(batch, session.id);
     else if (!session.admitted) toManager.listening(batch, []);
     else {
       const payload = Buffer.alloc(this.#payloadLength(), markOf(session.id));
       toManager.message(batch, session.id, payload, 0, payload.length);
     }
+  }
+
+  /** Acknowledges all that was heard, or some of it, which may be less than before. */
+  #ack(batch: FrameBatch): void {
+    const { received } = this.world;
+    toManager.ack(batch, this.#random.chance(0.8) ? received : this.#random.below(received + 1));
   }
 
   #join(batch: FrameBatch): void {
@@ -288,7 +401,24 @@ class ManagerFuzz implements Fuzz {
   #spoil(bytes: Buffer): Buffer {
     this.story.push("spoiled");
     this.world.clean = false;
+    this.world.epochClean = false;
     return mutate(this.#random, bytes);
+  }
+
+  /** What the gateway means: it keeps what is numbered, to say it again. All of it arrives, or `length` bytes. */
+  #say(bytes: Buffer, frames: number, length = bytes.length): void {
+    const { world } = this;
+    // What is said too early is lost, and the gateway takes it for said.
+    if (!world.registered) world.epochClean = false;
+    for (let at = 0; at < bytes.length; ) {
+      const end = at + HEADER_BYTES + bytes.readUInt32LE(at + 4);
+      if (isNumberedFromGateway(bytes.readUInt32LE(at))) {
+        world.said.push(bytes.subarray(at, end));
+        if (end <= length) world.fed++;
+      }
+      at = end;
+    }
+    this.#feed(bytes.subarray(0, length), frames);
   }
 
   #feed(bytes: Buffer, frames: number): void {
@@ -307,7 +437,7 @@ class ManagerFuzz implements Fuzz {
     const random = this.#random;
     if (!world.open) return this.#end();
     const { clean } = world;
-    switch (random.below(8)) {
+    switch (random.below(11)) {
       case 0: {
         const fault = random.pick(faults);
         this.story.push(fault.name);
@@ -315,7 +445,7 @@ class ManagerFuzz implements Fuzz {
         return this.#endOf(clean ? fault.code : undefined);
       }
       case 1: {
-        const { name, bytes, code } = random.pick(world.link.id > 0 ? lateFaults : earlyFaults);
+        const { name, bytes, code } = random.pick(world.registered ? lateFaults : earlyFaults);
         this.story.push(name);
         this.#feed(bytes, 1);
         return this.#endOf(clean ? code : undefined);
@@ -334,16 +464,39 @@ class ManagerFuzz implements Fuzz {
         return this.#endOf("link-ECONNRESET");
       case 5:
         this.story.push("silence");
-        return this.#endOf(world.link.id > 0 ? "link-dead" : "register-timeout");
+        return this.#endOf(world.registered ? "link-dead" : "register-timeout");
       case 6:
         this.story.push("abort");
         world.link.abort();
         return this.#endOf("manager-closed");
+      case 7:
+        this.story.push("the manager closes the gateway");
+        if (world.registered) world.gateway?.close();
+        else world.link.close();
+        return this.#endOf("manager-closed");
+      case 8:
+      case 9:
+        return this.#cut();
       default:
         this.story.push("close");
         world.link.close();
         return this.#endOf("manager-closed");
     }
+  }
+
+  /** The stream breaks in the middle of what the gateway says. */
+  async #cut(): Promise<void> {
+    const { world } = this;
+    if (world.registered && world.clean) {
+      const count = this.#random.between(1, 9);
+      const bytes = this.#bytesOf(count, (batch) => this.#anything(batch));
+      const length = this.#random.below(bytes.length + 1);
+      this.story.push(`cut after ${length} of ${bytes.length} bytes`);
+      this.#say(bytes, count, length);
+    }
+    const broken = world.open;
+    world.stream.destroy(Object.assign(new Error("reset"), { code: "ECONNRESET" }));
+    return this.#endOf(broken ? "link-ECONNRESET" : "send-buffer");
   }
 
   /** The link must end by now, or at the latest when its time is up. */
@@ -364,6 +517,7 @@ class ManagerFuzz implements Fuzz {
     assert.match(world.loss.code, lossCode);
     assert.notEqual(world.loss.message, "");
     if (code !== undefined) assert.equal(world.loss.code, code, world.loss.message);
+    if (world.epochClean) world.loseInTransit();
     world.settle();
     this.#readers.assertEmpty();
   }

@@ -78,6 +78,7 @@ describe("a manager that does not read", () => {
       const linkBufferBytes = 256 * KIB;
       const gateway = await startTestGateway(t, raw.link, { linkBufferBytes, readPath });
       const link = await raw.nextLink();
+      link.acknowledging = true;
       link.register();
       const { body } = await link.wait("listening");
       const port = body.endpoints[0]?.port ?? 0;

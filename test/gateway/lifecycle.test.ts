@@ -177,9 +177,9 @@ describe("registration", () => {
 });
 
 describe("a lost link", () => {
-  test("closes the clients, refuses new ones, and is dialled again until a manager answers", async (t) => {
+  test("closes clients that are not to be held, refuses new ones, and is dialled again until a manager answers", async (t) => {
     const clock = new FakeClock();
-    const { gateway, raw, link, port, client } = await registered(t, {}, { capacity: 2 }, clock);
+    const { gateway, raw, link, port, client } = await registered(t, { holdMs: 0 }, { capacity: 2 }, clock);
     const player = await client();
     await link.wait("join");
     link.socket.destroy();
@@ -229,7 +229,7 @@ describe("a lost link", () => {
 
   test("that answers nothing any more is taken for dead after three intervals", async (t) => {
     const clock = new FakeClock();
-    const { gateway, link, raw, client } = await registered(t, {}, { pingMs: 1000 }, clock);
+    const { gateway, link, raw, client } = await registered(t, { holdMs: 0 }, { pingMs: 1000 }, clock);
     const player = await client();
     await link.wait("join");
     clock.advance(2900);

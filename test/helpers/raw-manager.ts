@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { createServer, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 import type * as body from "../../proto/bodies.ts";
-import { fromGatewayBounds } from "../../proto/frame.ts";
+import { fromGatewayBounds, HEADER_BYTES, isNumberedFromGateway } from "../../proto/frame.ts";
 import { FrameBatch } from "../../proto/frame-batch.ts";
 import { FrameReader } from "../../proto/frame-reader.ts";
 import { type FromGatewayHandler, readFromGateway } from "../../proto/from-gateway.ts";
@@ -20,6 +20,7 @@ export type Heard =
   | { readonly type: "ping"; readonly body: body.Ping }
   | { readonly type: "draining"; readonly body: body.Draining }
   | { readonly type: "join"; readonly session: number; readonly body: body.Join }
+  | { readonly type: "ack"; readonly frames: number }
   | { readonly type: "disconnected"; readonly session: number; readonly body: body.Disconnected }
   | { readonly type: "message"; readonly session: number; readonly payload: Buffer };
 
@@ -30,6 +31,13 @@ export class RawLink {
   readonly socket: Socket;
   readonly heard: Heard[] = [];
   closed = false;
+  /** How many numbered frames came over this link. */
+  numbered = 0;
+  /** Acknowledges whatever comes, which it else leaves to the test. */
+  acknowledging = false;
+  /** The numbered frames that came, byte by byte, if they are kept. */
+  readonly frames: Buffer[] = [];
+  keepsFrames = false;
   readonly #batch = new FrameBatch();
 
   constructor(socket: Socket) {
@@ -37,8 +45,15 @@ export class RawLink {
     const handler = recorder(this.heard);
     const reader = new FrameReader(fromGatewayBounds, 2 ** 20, (type, bytes, start, end) => {
       readFromGateway(handler, type, bytes, start, end);
+      if (!isNumberedFromGateway(type)) return;
+      this.numbered++;
+      if (this.keepsFrames)
+        this.frames.push(Buffer.concat([header(type, end - start), bytes.subarray(start, end)]));
     });
-    socket.on("data", (bytes: Buffer) => reader.push(bytes));
+    socket.on("data", (bytes: Buffer) => {
+      reader.push(bytes);
+      if (this.acknowledging) this.acknowledge(this.numbered);
+    });
     socket.on("error", () => {});
     socket.on("close", () => {
       this.closed = true;
@@ -68,6 +83,11 @@ export class RawLink {
     for (const chunk of this.#batch.take()) this.socket.write(chunk);
   }
 
+  /** Says that so many numbered frames of the epoch were handled. */
+  acknowledge(frames: number): void {
+    this.say((batch) => toGateway.ack(batch, frames));
+  }
+
   /** Takes the gateway on. */
   register(registered: Partial<body.Registered> = {}): void {
     const epoch = randomBytes(16);
@@ -84,6 +104,13 @@ export class RawLink {
   }
 }
 
+function header(type: number, bodyBytes: number): Buffer {
+  const bytes = Buffer.alloc(HEADER_BYTES);
+  bytes.writeUInt32LE(type);
+  bytes.writeUInt32LE(bodyBytes, 4);
+  return bytes;
+}
+
 /** Notes everything that comes. */
 function recorder(heard: Heard[]): FromGatewayHandler {
   return {
@@ -92,6 +119,7 @@ function recorder(heard: Heard[]): FromGatewayHandler {
     listening: (body) => heard.push({ type: "listening", body }),
     ping: (body) => heard.push({ type: "ping", body }),
     draining: (body) => heard.push({ type: "draining", body }),
+    ack: (frames) => heard.push({ type: "ack", frames }),
     join: (session, body) => heard.push({ type: "join", session, body }),
     disconnected: (session, body) => heard.push({ type: "disconnected", session, body }),
     message(session, bytes, start, end) {

@@ -55,7 +55,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "gateway/schema.ts": ["zod"],
   "gateway/gateway.ts": ["gateway", "proto", "pino"],
   "gateway/limits.ts": ["gateway"],
-  "gateway/lifecycle.ts": ["gateway", "proto", "async-mutex", "pino"],
+  "gateway/lifecycle.ts": ["gateway", "proto", "node:timers/promises", "async-mutex", "pino"],
   "gateway/refusal-report.ts": ["gateway/clock.ts", "gateway/descriptors.ts", "gateway/metrics", "pino"],
   "gateway/file-watch.ts": ["gateway/clock.ts", "node:fs/promises"],
   "gateway/heap.ts": ["node:v8"],

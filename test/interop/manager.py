@@ -9,7 +9,8 @@ import hashlib, hmac, json, os, signal, socket, socketserver, struct, sys, threa
 
 PING_MS, MAX_FRAME, FIRST_MAX_FRAME, MAX_MAP, REGISTER_S = 200, 1 << 20, 65536, 65536, 15
 JOIN, GONE, MSG, PING, REGISTER, PROOF, LISTENING, ACK, DRAINING = FROM_GATEWAY = 0, 1, 2, 3, 16, 17, 18, 19, 20
-SEND, SEND_ALL, DROP, DISCARD, SHUTDOWN, REGISTERED, REJECTED, CHALLENGE, PONG, ADMIT = 0, 1, 2, 3, 4, 16, 17, 18, 20, 39
+SEND, SEND_ALL, DROP, DISCARD, SHUTDOWN, REGISTERED, REJECTED, CHALLENGE = 0, 1, 2, 3, 4, 16, 17, 18
+ACKED, PONG, ADMIT, ACK_BYTES = 19, 20, 39, 256 << 10
 SECRET = os.environ.get("SIDEGATE_MANAGER_SECRET", "").encode()
 # MessagePack: what follows the tags 0xC4 to 0xDF, a size or a number, as a struct format; "-" is not plain.
 HEADS = "BHI---fdBHIQbhiq-----BHIHIHI"
@@ -75,6 +76,7 @@ class Link(socketserver.StreamRequestHandler):
 
     def handle(self):
         self.sessions, self.framed = {}, set()  # session: whether we have dropped it; those whose messages are whole
+        self.handled, self.unacknowledged = 0, 0  # numbered frames, and bytes of them since the last Ack
         try:
             while header := self.rfile.read(8):  # waits for all 8, or the end; times out when nothing comes
                 self.frame(*struct.unpack("<II", header))
@@ -97,8 +99,15 @@ class Link(socketserver.StreamRequestHandler):
             raise ValueError("the link ended inside a frame")
         if kind in (JOIN, GONE, MSG):
             self.session_frame(kind, *struct.unpack_from("<I", data), data[4:])
+            self.handled, self.unacknowledged = self.handled + 1, self.unacknowledged + 8 + size
+            if self.unacknowledged >= ACK_BYTES:
+                self.acknowledge()
         elif kind != ACK:
             self.control_frame(kind, read_map(data))
+
+    def acknowledge(self):  # a gateway that is not acknowledged to stops reading its clients
+        self.unacknowledged = 0
+        self.send(ACKED, struct.pack("<Q", self.handled))
 
     def session_frame(self, kind, session, data):
         body = data if kind == MSG else read_map(data)
@@ -118,10 +127,10 @@ class Link(socketserver.StreamRequestHandler):
         self.sessions[session] = False
         if body.get("framing", "none") != "none":
             self.framed.add(session)
-        emit("join", session=session, **{key: body.get(key) for key in ("addr", "listener", "framing", "user")})
+        emit("join", session=session, **{key: body.get(key) for key in ("addr", "listener", "framing", "user", "rejoin")})
         if Link.admit and body["listener"] == "closed":
             self.drop(DROP, session, encode({"reason": "closed today", "code": 4003, "banMs": 1000}))
-        elif Link.admit:
+        elif Link.admit and not body.get("admitted"):
             self.send(ADMIT, struct.pack("<I", session))
 
     def drop(self, kind, session, body=b""):
@@ -141,6 +150,7 @@ class Link(socketserver.StreamRequestHandler):
             emit("up", endpoints=body["endpoints"])
         elif kind == PING:
             self.send(PONG, encode({"seq": body["seq"], "at": body["at"]}))
+            self.acknowledge()
             emit("ping", seq=int(body["seq"]))
         elif kind == DRAINING:
             emit("draining")

@@ -32,11 +32,15 @@ class PythonManager {
     this.child.stderr?.on("data", (text) => {
       this.#errors += text;
     });
-    t.after(async () => {
-      const ended = once(this.child, "exit");
-      this.child.stdin?.end();
-      await ended;
-    });
+    t.after(() => this.end());
+  }
+
+  /** Ends it, if it has not ended. */
+  async end(): Promise<void> {
+    if (this.child.exitCode !== null) return;
+    const ended = once(this.child, "exit");
+    this.child.stdin?.end();
+    await ended;
   }
 
   /** Waits for the `nth` event of a name, counted from 1. */
@@ -173,4 +177,46 @@ test("a manager in Python and a gateway prove to each other that they have the s
   await startTestGateway(t, address, { name: "edge", managerSecret: secret });
   assert.equal((await manager.heard("registered")).name, "edge");
   await manager.heard("up");
+});
+
+test("a manager in Python acknowledges what it hears, so that a gateway need not stop", {
+  skip,
+}, async (t) => {
+  const address = `unix:${socketPath(t)}`;
+  const manager = new PythonManager(t, address);
+  await manager.heard("listening");
+  const gateway = await startTestGateway(t, address, { retainBytes: 1024 * 1024 });
+  await manager.heard("up");
+  const client = await TestClient.connect(gateway.endpoints[0]?.port ?? 0);
+  t.after(() => client.close());
+  const sent = "x".repeat(4_000_000);
+  client.send(sent);
+  await client.expect(sent);
+});
+
+test("a manager in Python that is started anew is told of the clients that are still there", {
+  skip,
+}, async (t) => {
+  const address = `unix:${socketPath(t)}`;
+  const first = new PythonManager(t, address);
+  await first.heard("listening");
+  const gateway = await startTestGateway(t, address);
+  await first.heard("up");
+  const client = await TestClient.connect(gateway.endpoints[0]?.port ?? 0);
+  t.after(() => client.close());
+  const { session } = await first.heard("join");
+  client.send("hello\n");
+  await client.expect("hello\n");
+  await first.end();
+
+  const second = new PythonManager(t, address);
+  const again = await second.heard("join");
+  assert.deepEqual([again.session, again.rejoin], [session, true]);
+  await second.heard("up");
+  client.send("again\n");
+  await client.expect("hello\nagain\n");
+  client.send("bye\n");
+  await client.untilEnded();
+  client.close();
+  assert.equal((await second.heard("leave")).reason, "dropped");
 });

@@ -160,7 +160,7 @@ describe("a manager with a secret", () => {
       /^Draining before Proof/,
       (batch) => toManager.draining(batch, { reason: "", drainMs: 0 }),
     ],
-    ["a Msg", /^Msg for session/, (batch) => toManager.message(batch, session(0), Buffer.alloc(1), 0, 1)],
+    ["a Msg", /^Msg before Proof/, (batch) => toManager.message(batch, session(0), Buffer.alloc(1), 0, 1)],
   ];
   for (const [what, expected, say] of outOfPlace) {
     test(`takes ${what} in the place of the proof for a protocol error`, async (t) => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import type { Gateway } from "../../manager-stub/index.ts";
+import type { Gateway, ManagerServerOptions } from "../../manager-stub/index.ts";
 import type * as body from "../../proto/bodies.ts";
 import { toManager } from "../../proto/from-gateway.ts";
 import { startManager } from "../helpers/rig.ts";
@@ -13,8 +13,8 @@ const PING_MS = 100;
 const TICK_MS = 25;
 
 /** A manager with a gateway that listens, in a time that passes only when the test says so. */
-async function setUp(t: TestContext) {
-  const { manager, link } = await startManager(t, { pingMs: PING_MS });
+async function setUp(t: TestContext, options: ManagerServerOptions = {}) {
+  const { manager, link } = await startManager(t, { pingMs: PING_MS, ...options });
   let now = Math.round(performance.now());
   t.mock.method(performance, "now", () => now);
   t.mock.timers.enable({ apis: ["setInterval"] });
@@ -88,7 +88,7 @@ describe("a gateway's health", () => {
   });
 
   test("is down after three intervals of silence, and its link is closed", async (t) => {
-    const { manager, gateway, view, told, pass } = await setUp(t);
+    const { manager, gateway, view, told, pass } = await setUp(t, { resumeMs: 0 });
     await pass(275);
     assert.deepEqual(told, ["suspect gateway-1"]);
     const down = next(manager, "gatewayDown");
@@ -110,7 +110,7 @@ describe("a gateway's health", () => {
   });
 
   test("counts from its registration on, whether it listens or not", async (t) => {
-    const { link, manager } = await startManager(t, { pingMs: PING_MS });
+    const { link, manager } = await startManager(t, { pingMs: PING_MS, resumeMs: 0 });
     const down = next(manager, "gatewayDown");
     await RawGateway.registered(t, link);
     assert.equal((await down)[1], "link-dead");

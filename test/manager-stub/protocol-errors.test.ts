@@ -45,7 +45,7 @@ const beforeRegistration: readonly Violation[] = [
   {
     what: "a Msg",
     code: "unexpected-frame",
-    message: /^Msg for session \d+, which has not joined,/,
+    message: /^Msg before Register/,
     say: message(joined),
   },
   {
@@ -57,8 +57,14 @@ const beforeRegistration: readonly Violation[] = [
   {
     what: "a CLDisconnected",
     code: "unexpected-frame",
-    message: /^CLDisconnected for session/,
+    message: /^CLDisconnected before Register/,
     say: (batch) => toManager.disconnected(batch, joined, LEFT),
+  },
+  {
+    what: "an Ack",
+    code: "unexpected-frame",
+    message: /^Ack before Register/,
+    say: (batch) => toManager.ack(batch, 0),
   },
   {
     what: "a Ping",
@@ -228,6 +234,12 @@ const onceRegistered: readonly Violation[] = [
     message: /^Ack of 9 bytes must have 8/,
     say: (batch) => batch.frame(FromGateway.Ack, Buffer.alloc(9)),
   },
+  {
+    what: "an Ack for what was never sent",
+    code: "bad-ack",
+    message: /^an Ack for 1 frames, of which 0 were sent/,
+    say: (batch) => toManager.ack(batch, 1),
+  },
 ];
 
 describe("before a gateway has registered", () => {
@@ -285,9 +297,12 @@ describe("once a gateway has registered", () => {
     ]);
   });
 
-  test("an Ack is read and ignored", async (t) => {
-    const { gateway } = await startJoined(t);
-    gateway.send((batch) => batch.frame(FromGateway.Ack, Buffer.alloc(8)));
+  test("an Ack for what was acknowledged before is ignored", async (t) => {
+    const { manager, gateway } = await startJoined(t);
+    manager.broadcast("one");
+    manager.broadcast("two");
+    await gateway.sync();
+    for (const frames of [2, 1, 0]) gateway.send((batch) => toManager.ack(batch, frames));
     assert.deepEqual(await gateway.sync(), []);
   });
 

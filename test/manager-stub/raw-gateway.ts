@@ -13,6 +13,7 @@ import {
   FromManager,
   fromManagerBounds,
   PROTOCOL_VERSION,
+  readCount,
   SESSION_BYTES,
 } from "../../proto/frame.ts";
 import { FrameBatch } from "../../proto/frame-batch.ts";
@@ -66,6 +67,8 @@ export const LEFT: body.Disconnected = {
 export class RawGateway {
   readonly socket: Socket;
   closed = false;
+  /** How many frames the manager has acknowledged. It does so when it likes: no test waits for it by chance. */
+  acknowledged = 0;
   readonly #batch = new FrameBatch();
   /** Emits `news` when something was told, or the link was closed. */
   readonly #news = new EventEmitter();
@@ -79,7 +82,8 @@ export class RawGateway {
     else if (address.kind === "tcp") this.socket = connect(address.port, address.host);
     else this.socket = tlsConnect(address.port, address.host, tls);
     const reader = new FrameReader(fromManagerBounds, DEFAULT_MAX_FRAME, (type, bytes, start, end) => {
-      this.#told.push(describe(type, bytes.subarray(start, end)));
+      if (type === FromManager.Ack) this.acknowledged = readCount(bytes, start);
+      else this.#told.push(describe(type, bytes.subarray(start, end)));
     });
     this.socket.on("data", (bytes: Buffer) => {
       reader.push(bytes);

@@ -7,6 +7,7 @@ export function recordEvents(manager: ManagerServer): string[] {
   manager.on("gatewayUp", ({ name }) => told.push(`up ${name}`));
   manager.on("gatewaySuspect", ({ name }) => told.push(`suspect ${name}`));
   manager.on("gatewayDraining", ({ name }) => told.push(`draining ${name}`));
+  manager.on("gatewayLost", ({ name }, code) => told.push(`lost ${name}: ${code}`));
   manager.on("gatewayDown", ({ name }, code) => told.push(`down ${name}: ${code}`));
   manager.on("refused", (code) => told.push(`refused: ${code}`));
   manager.on("join", ({ gateway, id }) => told.push(`join ${gateway}/${id}`));

@@ -78,7 +78,7 @@ describe("a gateway that registers", () => {
   });
 
   test("has an id of its own, whoever comes, goes and comes again", async (t) => {
-    const { manager, link } = await startManager(t);
+    const { manager, link } = await startManager(t, { resumeMs: 0 });
     const seen: number[] = [];
     for (let round = 0; round < 3; round++) {
       const gateways = await Promise.all(
@@ -147,8 +147,8 @@ describe("a name", () => {
     assert.deepEqual((await ask(t, link)).answer[0], "Rejected", "but it is taken again by now");
   });
 
-  test("is free again once the link of the one who had it is gone", async (t) => {
-    const { manager, link } = await startManager(t);
+  test("is free again once the link of the one who had it is gone for good", async (t) => {
+    const { manager, link } = await startManager(t, { resumeMs: 0 });
     const first = await RawGateway.registered(t, link);
     const down = next(manager, "gatewayDown");
     first.close();
@@ -220,9 +220,11 @@ describe("a manager's options", () => {
     { pingMs: Number.NaN },
     { maxFrame: 65_535 },
     { maxFrame: 2 ** 28 + 1 },
-    { sendBufferBytes: 0 },
+    { sendBufferBytes: 2 ** 20 - 1 },
     { registerTimeoutMs: 0 },
     { registerTimeoutMs: 2 ** 31 },
+    { resumeMs: -1 },
+    { resumeMs: 2 ** 31 },
   ];
   for (const options of wrong) {
     const [[name, value] = []] = Object.entries(options);
@@ -237,11 +239,12 @@ describe("a manager's options", () => {
       capacity: 1,
       pingMs: 100,
       maxFrame: 65_536,
-      sendBufferBytes: 1,
+      sendBufferBytes: 2 ** 20,
       registerTimeoutMs: 1,
+      resumeMs: 0,
     });
     const most = { capacity: 2 ** 20, pingMs: 600_000, maxFrame: 2 ** 28, registerTimeoutMs: 2 ** 31 - 1 };
-    new ManagerServer(most);
+    new ManagerServer({ ...most, resumeMs: 2 ** 31 - 1 });
   });
 
   test("say what is wrong with an address when it is listened on", async () => {

@@ -9,13 +9,16 @@ import { JOIN, LEFT, RawGateway, session } from "./raw-gateway.ts";
 
 const [first, second, third] = [session(0), session(1), session(2)];
 
+/** How it is with a client that has just joined. */
+const NEW = { rejoined: false, lostBytes: 0, admitted: true, dropped: false };
+
 describe("a client that joins", () => {
   test("is told with all that its gateway says of it", async (t) => {
     const { manager, gateway } = await startJoined(t);
     const joined = next<[Session]>(manager, "join");
     gateway.join(first);
     const { at: joinedAt, ...rest } = JOIN;
-    const own = { gateway: 1, id: first, serial: 1, framing: "none", admitted: true, dropped: false };
+    const own = { gateway: 1, id: first, serial: 1, framing: "none", ...NEW };
     assert.deepEqual((await joined)[0], { ...own, ...rest, joinedAt });
   });
 
@@ -37,7 +40,7 @@ describe("a client that joins", () => {
     gateway.send((batch) => toManager.join(batch, first, { ...JOIN, ...shown }));
     await gateway.sync();
     const { at: joinedAt, ...rest } = JOIN;
-    const own = { gateway: 1, id: first, serial: 1, joinedAt, admitted: true, dropped: false };
+    const own = { gateway: 1, id: first, serial: 1, joinedAt, ...NEW };
     assert.deepEqual(at(manager, first), { ...own, ...rest, ...shown });
   });
 
@@ -197,9 +200,9 @@ describe("a client that leaves", () => {
   });
 });
 
-describe("a link that is lost", () => {
+describe("a link that is lost for good", () => {
   test("takes each of its sessions with it once, dropped or not, and then the gateway", async (t) => {
-    const { manager, gateway, link, told } = await startJoined(t, {}, first, second, third);
+    const { manager, gateway, link, told } = await startJoined(t, { resumeMs: 0 }, first, second, third);
     const other = await RawGateway.registered(t, link, { name: "gateway-2" });
     other.join(first);
     await other.sync();
@@ -228,7 +231,7 @@ describe("a link that is lost", () => {
   });
 
   test("ends its sessions with what is known of them", async (t) => {
-    const { manager, gateway } = await startJoined(t);
+    const { manager, gateway } = await startJoined(t, { resumeMs: 0 });
     const joinedAt = Date.now() - 5000;
     gateway.send((batch) => toManager.join(batch, first, { ...JOIN, at: joinedAt }));
     await gateway.sync();
@@ -242,7 +245,7 @@ describe("a link that is lost", () => {
   });
 
   test("is never sent to again", async (t) => {
-    const { manager, gateway } = await startJoined(t, {}, first);
+    const { manager, gateway } = await startJoined(t, { resumeMs: 0 }, first);
     const one = at(manager, first);
     const answers: unknown[] = [];
     manager.on("leave", (session) => answers.push(manager.send(session, "x"), manager.drop(session)));
@@ -255,7 +258,7 @@ describe("a link that is lost", () => {
   });
 
   test("is told by the code of what broke it", async (t) => {
-    const { manager, link } = await startManager(t, { listen: "tcp://127.0.0.1:0" });
+    const { manager, link } = await startManager(t, { listen: "tcp://127.0.0.1:0", resumeMs: 0 });
     const gateway = await RawGateway.registered(t, link);
     const down = next<[unknown, string, string]>(manager, "gatewayDown");
     gateway.socket.resetAndDestroy();

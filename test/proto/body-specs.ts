@@ -172,6 +172,9 @@ export const gatewayBodies = {
       headers: optional(record(text(512), 32)),
       user: optional(text(128)),
       context: optional(text(128)),
+      rejoin: optional(boolean),
+      admitted: optional(boolean),
+      lostBytes: optional(count),
     },
   },
   CLDisconnected: {

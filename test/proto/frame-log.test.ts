@@ -56,6 +56,27 @@ describe("numbered frames", () => {
     assert.deepEqual(take(log), numbers(7, 9));
   });
 
+  test("can't be said to be handled before they were sent", () => {
+    const log = new FrameLog(64);
+    append(log, 1, 5);
+    take(log);
+    append(log, 6, 7);
+    assert.equal(log.rewind(6), false);
+    assert.equal(log.rewind(5), true);
+    assert.deepEqual(take(log), numbers(6, 7));
+  });
+
+  test("can be said to be handled once they were sent, though the last link has sent none of them again", () => {
+    const log = new FrameLog(64);
+    append(log, 1, 5);
+    take(log);
+    assert.equal(log.rewind(2), true);
+    assert.equal(log.acknowledge(4), false, "on this link they were not sent yet");
+    assert.equal(log.rewind(4), true);
+    assert.equal(log.rewind(6), false);
+    assert.deepEqual(take(log), numbers(5, 5));
+  });
+
   test("can't be acknowledged before they were sent; fewer than before change nothing", () => {
     const log = new FrameLog(64);
     append(log, 1, 5);

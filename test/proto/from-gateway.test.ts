@@ -18,7 +18,8 @@ type Said =
   | { readonly what: "register"; readonly body: body.Register }
   | { readonly what: "proof"; readonly body: body.Proof }
   | { readonly what: "listening"; readonly body: body.Listening }
-  | { readonly what: "draining"; readonly body: body.Draining };
+  | { readonly what: "draining"; readonly body: body.Draining }
+  | { readonly what: "ack"; readonly frames: number };
 
 function say(batch: FrameBatch, said: Said): void {
   if (said.what === "message") toManager.message(batch, said.session, said.payload, 0, said.payload.length);
@@ -28,6 +29,7 @@ function say(batch: FrameBatch, said: Said): void {
   else if (said.what === "register") toManager.register(batch, said.body);
   else if (said.what === "proof") toManager.proof(batch, said.body);
   else if (said.what === "listening") toManager.listening(batch, said.body.endpoints);
+  else if (said.what === "ack") toManager.ack(batch, said.frames);
   else toManager.draining(batch, said.body);
 }
 
@@ -44,6 +46,7 @@ function listener(heard: Said[]): FromGatewayHandler {
     proof: (body) => heard.push({ what: "proof", body }),
     listening: (body) => heard.push({ what: "listening", body }),
     draining: (body) => heard.push({ what: "draining", body }),
+    ack: (frames) => heard.push({ what: "ack", frames }),
   };
 }
 
@@ -78,6 +81,7 @@ const anything = fc.oneof(
   record({ what: fc.constant("proof"), body: bodyOf("Proof") }),
   record({ what: fc.constant("listening"), body: bodyOf("Listening") }),
   record({ what: fc.constant("draining"), body: bodyOf("Draining") }),
+  record({ what: fc.constant("ack"), frames: fc.maxSafeNat() }),
 ) as fc.Arbitrary<Said>;
 
 describe("what a gateway says", () => {
@@ -120,8 +124,16 @@ describe("what a manager hears", () => {
     ]);
   });
 
-  test("an Ack is read and ignored", () => {
-    assert.deepEqual(hear(frame(FromGateway.Ack, Buffer.alloc(8, 0xff))), []);
+  test("an Ack is a count of 8 bytes, little-endian", () => {
+    assert.deepEqual(hear(frame(FromGateway.Ack, hex("0201000000000000"))), [{ what: "ack", frames: 258 }]);
+    assert.deepEqual(hear(frame(FromGateway.Ack, hex("ffffffffffff1f00"))), [
+      { what: "ack", frames: Number.MAX_SAFE_INTEGER },
+    ]);
+  });
+
+  test("an Ack for more frames than can be is refused", () => {
+    for (const count of ["0000000000002000", "ffffffffffffffff"])
+      assert.throws(() => hear(frame(FromGateway.Ack, hex(count))), refusal("bad-ack"));
   });
 
   test("a body that is no map, or not the frame's own, is refused and tells no handler", () => {

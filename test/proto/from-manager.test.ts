@@ -20,7 +20,8 @@ type Said =
   | { readonly what: "rejected"; readonly body: body.Rejected }
   | { readonly what: "challenge"; readonly body: body.Challenge }
   | { readonly what: "pong"; readonly body: body.Pong }
-  | { readonly what: "admit"; readonly session: number };
+  | { readonly what: "admit"; readonly session: number }
+  | { readonly what: "ack"; readonly frames: number };
 
 function say(batch: FrameBatch, said: Said): void {
   if (said.what === "message") toGateway.message(batch, said.session, said.payload);
@@ -32,6 +33,7 @@ function say(batch: FrameBatch, said: Said): void {
   else if (said.what === "rejected") toGateway.rejected(batch, said.body);
   else if (said.what === "challenge") toGateway.challenge(batch, said.body);
   else if (said.what === "admit") toGateway.admit(batch, said.session);
+  else if (said.what === "ack") toGateway.ack(batch, said.frames);
   else toGateway.pong(batch, said.body);
 }
 
@@ -59,6 +61,7 @@ function listener(heard: Said[]): FromManagerHandler {
     challenge: (body) => heard.push({ what: "challenge", body }),
     pong: (body) => heard.push({ what: "pong", body }),
     admit: (session) => heard.push({ what: "admit", session }),
+    ack: (frames) => heard.push({ what: "ack", frames }),
   };
 }
 
@@ -95,6 +98,7 @@ const anything = fc.oneof(
   record({ what: fc.constant("challenge"), body: bodyOf("Challenge") }),
   record({ what: fc.constant("pong"), body: bodyOf("Pong") }),
   record({ what: fc.constant("admit"), session }),
+  record({ what: fc.constant("ack"), frames: fc.maxSafeNat() }),
 ) as fc.Arbitrary<Said>;
 
 describe("what a manager says", () => {
@@ -173,8 +177,16 @@ describe("what a gateway hears", () => {
     );
   });
 
-  test("an Ack is read and ignored", () => {
-    assert.deepEqual(hear(frame(FromManager.Ack, Buffer.alloc(8, 0xff))), []);
+  test("an Ack is a count of 8 bytes, little-endian", () => {
+    assert.deepEqual(hear(frame(FromManager.Ack, hex("0201000000000000"))), [{ what: "ack", frames: 258 }]);
+    assert.deepEqual(hear(frame(FromManager.Ack, hex("ffffffffffff1f00"))), [
+      { what: "ack", frames: Number.MAX_SAFE_INTEGER },
+    ]);
+  });
+
+  test("an Ack for more frames than can be is refused", () => {
+    for (const count of ["0000000000002000", "ffffffffffffffff"])
+      assert.throws(() => hear(frame(FromManager.Ack, hex(count))), refusal("bad-ack"));
   });
 
   test("an Admit is a session and nothing more", () => {

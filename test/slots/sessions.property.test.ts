@@ -9,7 +9,6 @@ import fc from "fast-check";
 import { Counters } from "../../gateway/metrics/counters.ts";
 import { type SessionRouter, Sessions } from "../../gateway/slots/sessions.ts";
 import type { Slot } from "../../gateway/slots/slot.ts";
-import { stateOf } from "../../gateway/slots/states.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
 import { FakeConnection } from "../helpers/fake-connection.ts";
 import { GAME, LIMITS, OpenGate } from "../helpers/sessions.ts";
@@ -104,6 +103,14 @@ class World implements SessionRouter {
     this.sessions.closedFor = undefined;
   }
 
+  /** The link is gone, and another manager takes its place, who knows nobody. */
+  loseSight(): void {
+    this.sessions.hold();
+    this.sessions.orphanAll(new Map());
+    this.known.clear();
+    this.owed.length = 0;
+  }
+
   check(): void {
     const { table } = this.sessions;
     const freed = table.slots.filter((slot) => slot.phase === "freed").map((slot) => slot.index);
@@ -115,12 +122,15 @@ class World implements SessionRouter {
     assert.equal(table.usedCount, table.slots.length - freed.length);
     const counts = this.sessions.slotCounts();
     assert.equal(counts.freed + counts.starting + counts.inUse + counts.stopping, table.slots.length);
-    assert.equal(counts.inUse, this.sessions.liveCount);
+    const adrift = table.slots.filter(({ phase }) => phase === "adrift").length;
+    assert.equal(counts.inUse, this.sessions.liveCount + adrift);
     const holders = table.slots.flatMap(({ connection }) => (connection === undefined ? [] : [connection]));
     assert.equal(new Set(holders).size, holders.length, "two slots hold one connection");
     for (const slot of table.slots) {
       assert.equal(slot.session === 0, slot.phase === "freed");
-      if (stateOf[slot.phase] === "inUse") assert.ok(this.known.has(slot.session));
+      const announced = slot.phase === "inUse" || slot.phase === "asking";
+      if (announced) assert.ok(this.known.has(slot.session));
+      if (slot.phase === "adrift") assert.ok(!this.known.has(slot.session));
     }
     for (const session of this.known.keys())
       assert.ok(table.find(session) !== undefined, "a session vanished");
@@ -196,6 +206,10 @@ const steps: Record<string, Step> = {
   endAll: (world) => world.sessions.endAll("shutdown"),
   cutAll: (world) => world.sessions.cutAll("shutdown"),
   loseLink: (world) => world.loseLink(),
+  hold: (world) => world.sessions.hold(),
+  release: (world) => world.sessions.release(),
+  loseSight: (world) => world.loseSight(),
+  rejoin: (world, pick) => world.sessions.rejoin(pick % 4),
   resize(world, pick) {
     world.capacity = 1 + (pick % 12);
     world.sessions.table.resize(world.capacity);
@@ -203,7 +217,7 @@ const steps: Record<string, Step> = {
 };
 
 /** Steps that end everything come seldom, or nothing would ever build up. */
-const RARE = ["endAll", "cutAll", "loseLink", "resize"];
+const RARE = ["endAll", "cutAll", "loseLink", "loseSight", "resize"];
 const COMMON_WEIGHT = 12;
 
 const anyStep = fc.record({

@@ -276,7 +276,7 @@ describe("backpressure from the link", () => {
 
 describe("a lost manager", () => {
   test("closes everybody, tells nobody, and frees every slot once the connections are gone", () => {
-    const { sessions, told, join } = setUp({ capacity: 4 });
+    const { sessions, counters, told, join } = setUp({ capacity: 4 });
     const [inUse, dropped, left] = [join(), join(), join()];
     sessions.drop(dropped.id);
     left.client.goes();
@@ -288,6 +288,8 @@ describe("a lost manager", () => {
     dropped.client.goes();
     assert.deepEqual(told, []);
     assert.equal(sessions.table.usedCount, 0);
+    const { "manager-lost": lost, dropped: drops, "client-closed": closed } = counters.ends;
+    assert.deepEqual([lost, drops, closed], [1, 1, 1], "each is counted all the same");
   });
 });
 

@@ -1,0 +1,442 @@
+/**
+ * A gateway that a manager has taken on, and the picture of its sessions. It outlives its link: when the wire is cut, what
+ * was said both ways is kept for a while, and a new link goes on where the old one ended (docs/protocol.md, "Nothing lost
+ * when the link is cut").
+ */
+
+import { randomBytes } from "node:crypto";
+import { Acknowledger } from "../link/acknowledger.ts";
+import type { FramedStream } from "../link/framed-stream.ts";
+import type * as body from "../proto/bodies.ts";
+import { HEADER_BYTES, isNumberedFromGateway, SESSION_BYTES } from "../proto/frame.ts";
+import { FrameLog } from "../proto/frame-log.ts";
+import { toGateway } from "../proto/from-manager.ts";
+import { ProtocolError } from "../proto/protocol-error.ts";
+import { generationOf, MAX_CAPACITY } from "../proto/session-id.ts";
+import type { Session } from "./session.ts";
+
+/**
+ * `registering` until the gateway listens; `suspect` after one missed heartbeat; `lost` while it has no link and may come
+ * back; `down` when it is given up.
+ */
+export type GatewayHealth = "registering" | "up" | "suspect" | "lost" | "down";
+
+/** How a session ended, as its gateway told it. */
+export type SessionEnd = body.Disconnected;
+
+/** A gateway, as its manager sees it. */
+export interface Gateway {
+  /** Unique as long as the manager runs. */
+  readonly id: number;
+  readonly name: string;
+  readonly pid: number;
+  readonly capacity: number;
+  readonly health: GatewayHealth;
+  /** It has said that it ends. */
+  readonly ending: boolean;
+  /** Where it listens, as it said last. */
+  readonly endpoints: readonly body.Endpoint[];
+  /** How many sessions it holds. */
+  readonly sessionCount: number;
+  /** Milliseconds since 1970. */
+  readonly registeredAt: number;
+  /** What its last heartbeat said; undefined before the first. */
+  readonly vitals: body.Ping | undefined;
+}
+
+/** What a manager does with what its gateways say. */
+export interface GatewayOwner {
+  /** The number of the next session that joins. */
+  nextSerial(): number;
+  healthChanged(gateway: RegisteredGateway): void;
+  /** The gateway has said that it ends. */
+  drains(gateway: RegisteredGateway): void;
+  joined(session: Session): void;
+  message(session: Session, payload: Buffer): void;
+  left(session: Session, end: SessionEnd): void;
+  /** Its link is gone, and it may come back. */
+  lost(gateway: RegisteredGateway, code: string, message: string): void;
+  /** It is given up; every session of it was told to have left. */
+  gone(gateway: RegisteredGateway, code: string, message: string): void;
+}
+
+export interface GatewayOptions {
+  readonly pingMs: number;
+  /** The largest frame that is accepted of it, bytes of data. */
+  readonly maxFrame: number;
+  /** With more than this queued for it, or sent and not acknowledged, a gateway is given up. */
+  readonly sendBufferBytes: number;
+  /** How long a gateway without a link may take to come back; 0: it is given up at once. */
+  readonly resumeMs: number;
+  /** Clients are let in one by one, by `admit`. */
+  readonly admit: boolean;
+}
+
+/** The link of a gateway, as far as the gateway uses it. */
+export interface AttachedLink {
+  readonly stream: FramedStream;
+  /** Sends what is left and ends the link; `detached` follows. */
+  finish(): void;
+  /** Ends the link at once; `detached` follows. */
+  fail(code: string, message: string): void;
+  /** Ends the link at once, and nothing follows: another has taken its place. */
+  replace(): void;
+}
+
+const EPOCH_BYTES = 16;
+
+interface LiveSession extends Session {
+  admitted: boolean;
+  dropped: boolean;
+}
+
+export class RegisteredGateway implements Gateway {
+  readonly id: number;
+  readonly name: string;
+  pid: number;
+  capacity: number;
+  health: GatewayHealth = "registering";
+  ending = false;
+  endpoints: readonly body.Endpoint[];
+  readonly registeredAt = Date.now();
+  vitals: body.Ping | undefined;
+  readonly epoch = randomBytes(EPOCH_BYTES);
+
+  readonly #owner: GatewayOwner;
+  readonly #options: GatewayOptions;
+  readonly #sessions = new Map<number, LiveSession>();
+  /** What was said to it and is not acknowledged. */
+  readonly #log = new FrameLog();
+  readonly #acknowledger: Acknowledger;
+  readonly #gone = Promise.withResolvers<void>();
+  #link: AttachedLink | undefined;
+  /** The largest frame that the gateway accepts, bytes of data. */
+  #maxFrame: number;
+  #givingUp: NodeJS.Timeout | undefined;
+  #closing = false;
+
+  constructor(
+    register: body.Register,
+    { id, capacity }: { readonly id: number; readonly capacity: number },
+    options: GatewayOptions,
+    owner: GatewayOwner,
+  ) {
+    this.id = id;
+    this.name = register.name;
+    this.pid = register.pid;
+    this.capacity = capacity;
+    this.endpoints = register.endpoints;
+    this.#maxFrame = register.maxFrame;
+    this.#options = options;
+    this.#owner = owner;
+    this.#acknowledger = new Acknowledger({
+      after(ms, run) {
+        const timer = setTimeout(run, ms);
+        return () => clearTimeout(timer);
+      },
+      send: (frames) => this.#control((stream) => toGateway.ack(stream.batch, frames)),
+    });
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size;
+  }
+
+  /** Whether it has a link. */
+  get connected(): boolean {
+    return this.#link !== undefined;
+  }
+
+  /** The sessions of this gateway, oldest first. */
+  get sessions(): IterableIterator<Session> {
+    return this.#sessions.values();
+  }
+
+  find(session: number): Session | undefined {
+    return this.#sessions.get(session);
+  }
+
+  // How links come and go.
+
+  /** Begins on its first link. */
+  begin(link: AttachedLink): void {
+    this.#attach(link, false);
+  }
+
+  /**
+   * Goes on over another link.
+   *
+   * @param received how many frames of the epoch the gateway has handled
+   * @throws ProtocolError `bad-ack` when what it lacks is not here any more, or was never sent
+   */
+  resume(link: AttachedLink, register: body.Register, received: number): void {
+    const { acknowledged, everSent } = this.#log;
+    const message = `Register.resume.received is ${received}, which is not from ${acknowledged} to ${everSent}`;
+    // It was held up on its way and overtaken: the gateway has another link by now, or is about to have one.
+    if (received < acknowledged) throw new ProtocolError("bad-ack", message);
+    this.#link?.replace();
+    this.#link = undefined;
+    this.#acknowledger.pause();
+    if (!this.#log.rewind(received)) {
+      this.giveUp("bad-ack", message);
+      throw new ProtocolError("bad-ack", message);
+    }
+    clearTimeout(this.#givingUp);
+    this.pid = register.pid;
+    this.#maxFrame = register.maxFrame;
+    this.#attach(link, true);
+  }
+
+  /** Its link is gone. */
+  detached(code: string, message: string, spoiled: boolean): void {
+    this.#link = undefined;
+    this.#acknowledger.pause();
+    const { resumeMs } = this.#options;
+    if (spoiled || this.ending || this.#closing || resumeMs === 0) {
+      this.giveUp(code, message);
+      return;
+    }
+    this.health = "lost";
+    this.#owner.lost(this, code, message);
+    this.#givingUp = setTimeout(() => this.giveUp(code, message), resumeMs);
+  }
+
+  /** Takes every session of it for gone. */
+  giveUp(code: string, message: string): void {
+    if (this.health === "down") return;
+    clearTimeout(this.#givingUp);
+    this.#link?.replace();
+    this.#link = undefined;
+    this.#acknowledger.pause();
+    for (const session of [...this.#sessions.values()]) {
+      this.#sessions.delete(session.id);
+      session.dropped = true;
+      this.#owner.left(session, lostWithLink(session));
+    }
+    this.#log.reset();
+    this.health = "down";
+    this.#owner.gone(this, code, message);
+    this.#gone.resolve();
+  }
+
+  /** Sends what is left and ends the link; resolves when it is gone, and was told to be. */
+  close(): Promise<void> {
+    this.#closing = true;
+    if (this.#link === undefined) this.giveUp("manager-closed", "the manager closed the link");
+    else this.#link.finish();
+    return this.#gone.promise;
+  }
+
+  #attach(link: AttachedLink, resumed: boolean): void {
+    const { pingMs, maxFrame, admit } = this.#options;
+    const { id, capacity, epoch } = this;
+    this.#link = link;
+    link.stream.maxFrame = maxFrame;
+    const received = this.#acknowledger.received;
+    const registered = { id, capacity, epoch, pingMs, maxFrame, resumed, received };
+    toGateway.registered(link.stream.batch, { ...registered, admit: admit || undefined });
+    // It is the first to leave: what was said before the cut follows.
+    link.stream.sequence();
+    link.stream.numbered = this.#log;
+    link.stream.scheduleFlush();
+  }
+
+  // What the manager says.
+
+  /**
+   * @returns whether the session is there to be sent to
+   * @throws RangeError for a message that does not fit in one frame, where it can't be cut
+   */
+  send(session: number, payload: Buffer): boolean {
+    const live = this.#sessions.get(session);
+    if (live?.dropped !== false) return false;
+    const maxBytes = this.#maxFrame - SESSION_BYTES;
+    if (isFramed(live)) this.#checkFits(payload, maxBytes);
+    for (const part of cut(payload, maxBytes)) toGateway.message(this.#log, session, part);
+    this.#appended();
+    return true;
+  }
+
+  /** @throws RangeError for a message that `sendAll` could not send: one too long that can't be cut */
+  checkAll(payload: Buffer): void {
+    if (this.endpoints.some(isFramed)) this.#checkFits(payload, this.#maxFrame);
+  }
+
+  /** Sends to every session that the gateway has in use. The payload must have passed `checkAll`. */
+  sendAll(payload: Buffer): void {
+    for (const part of cut(payload, this.#maxFrame)) toGateway.messageAll(this.#log, part);
+    this.#appended();
+  }
+
+  /** @returns whether the session was there to be dropped */
+  drop(session: number, discard: boolean, drop: body.Drop): boolean {
+    const live = this.#sessions.get(session);
+    if (live === undefined || (live.dropped && !discard)) return false;
+    live.dropped = true;
+    if (discard) toGateway.dropDiscard(this.#log, session, drop);
+    else toGateway.drop(this.#log, session, drop);
+    this.#appended();
+    return true;
+  }
+
+  /** @returns whether the session was waiting to be let in */
+  admit(session: number): boolean {
+    const live = this.#sessions.get(session);
+    if (live === undefined || live.dropped || live.admitted) return false;
+    live.admitted = true;
+    toGateway.admit(this.#log, session);
+    this.#appended();
+    return true;
+  }
+
+  shutdown(shutdown: body.Shutdown): void {
+    toGateway.shutdown(this.#log, shutdown);
+    this.#appended();
+  }
+
+  // What the gateway says.
+
+  /** A frame was handled whole. */
+  handled(type: number, bodyBytes: number): void {
+    if (isNumberedFromGateway(type)) this.#acknowledger.handled(HEADER_BYTES + bodyBytes);
+  }
+
+  ack(frames: number): void {
+    if (this.#log.acknowledge(frames)) return;
+    throw new ProtocolError("bad-ack", `an Ack for ${frames} frames, of which ${this.#log.sent} were sent`);
+  }
+
+  listening({ endpoints }: body.Listening): void {
+    this.endpoints = endpoints;
+    this.setHealth("up");
+  }
+
+  draining(): void {
+    this.ending = true;
+    this.#owner.drains(this);
+  }
+
+  ping(ping: body.Ping): void {
+    this.vitals = ping;
+    this.#control((stream) => toGateway.pong(stream.batch, { seq: ping.seq, at: ping.at }));
+  }
+
+  join(
+    id: number,
+    { at, framing = UNFRAMED, rejoin = false, admitted = false, lostBytes = 0, ...join }: body.Join,
+  ): void {
+    if (generationOf(id) === 0) throw unexpected(`CLJoin for ${id}, which is never a session,`);
+    if (this.#sessions.has(id)) throw unexpected(`a second CLJoin for session ${id}`);
+    // One that is announced again may have been let in under another capacity.
+    const capacity = rejoin ? MAX_CAPACITY : this.capacity;
+    if (this.#sessions.size >= capacity) throw unexpected(`CLJoin beyond the capacity of ${capacity}`);
+    const serial = this.#owner.nextSerial();
+    const session = {
+      gateway: this.id,
+      id,
+      serial,
+      ...join,
+      framing,
+      joinedAt: at,
+      rejoined: rejoin,
+      lostBytes,
+      admitted: admitted || !this.#options.admit,
+      dropped: false,
+    };
+    this.#sessions.set(id, session);
+    this.#owner.joined(session);
+  }
+
+  message(id: number, bytes: Buffer, start: number, end: number): void {
+    const session = this.#known(id, "Msg");
+    if (!session.admitted) throw unexpected(`Msg for session ${id}, which was not admitted,`);
+    this.#owner.message(session, bytes.subarray(start, end));
+  }
+
+  disconnected(id: number, end: body.Disconnected): void {
+    const session = this.#known(id, "CLDisconnected");
+    this.#sessions.delete(id);
+    if (!session.dropped) {
+      // The acknowledgement: the gateway may use the slot again.
+      toGateway.drop(this.#log, id);
+      this.#appended();
+      session.dropped = true;
+    }
+    this.#owner.left(session, end);
+  }
+
+  setHealth(health: GatewayHealth): void {
+    if (this.health === health) return;
+    this.health = health;
+    this.#owner.healthChanged(this);
+  }
+
+  /** Something was appended that the gateway has to acknowledge. */
+  #appended(): void {
+    const { sendBufferBytes } = this.#options;
+    if (this.#log.retainedBytes > sendBufferBytes) {
+      const message = `more than ${sendBufferBytes} bytes are queued for it`;
+      // Nobody will get it, and whoever goes on sending in this turn must not pile up more.
+      this.#log.reset();
+      if (this.#link === undefined) this.giveUp("send-buffer", message);
+      else this.#link.fail("send-buffer", message);
+      return;
+    }
+    this.#link?.stream.scheduleFlush();
+  }
+
+  #control(append: (stream: FramedStream) => void): void {
+    if (this.#link === undefined) return;
+    append(this.#link.stream);
+    this.#link.stream.scheduleFlush();
+  }
+
+  #known(id: number, frame: string): LiveSession {
+    const session = this.#sessions.get(id);
+    if (session === undefined) throw unexpected(`${frame} for session ${id}, which has not joined,`);
+    return session;
+  }
+
+  #checkFits(payload: Buffer, maxBytes: number): void {
+    if (payload.length <= maxBytes) return;
+    throw new RangeError(
+      `a message of ${payload.length} bytes is over the ${maxBytes} that gateway '${this.name}' takes in one frame, ` +
+        "and where messages are framed none can be cut",
+    );
+  }
+}
+
+/** What tells no messages apart. */
+const UNFRAMED = "none";
+
+/** Whether each payload there is one whole message. */
+function isFramed({ framing = UNFRAMED }: { readonly framing?: string | undefined }): boolean {
+  return framing !== UNFRAMED;
+}
+
+/** A payload in parts of at most `maxBytes`; mostly it is one. */
+function cut(payload: Buffer, maxBytes: number): Buffer[] {
+  const parts = [payload.subarray(0, maxBytes)];
+  for (let from = maxBytes; from < payload.length; from += maxBytes)
+    parts.push(payload.subarray(from, from + maxBytes));
+  return parts;
+}
+
+export function unexpected(what: string): ProtocolError {
+  return new ProtocolError("unexpected-frame", `${what} has no place here`);
+}
+
+/** What is known of a session whose gateway took the rest with it. */
+function lostWithLink(session: Session): SessionEnd {
+  const ms = Math.max(0, Date.now() - session.joinedAt);
+  return {
+    reason: "manager-lost",
+    by: "gateway",
+    inBytes: 0,
+    outBytes: 0,
+    inMsgs: 0,
+    outMsgs: 0,
+    unsentBytes: 0,
+    ms,
+  };
+}
