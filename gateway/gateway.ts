@@ -184,10 +184,23 @@ function vitals(sessions: Sessions, counters: Counters, meter: ProcessMeter) {
     outMsgs,
     refusals: nonZero(counters.refusals),
     ends: nonZero(counters.ends),
+    linkEnds: nonZero(counters.linkEnds),
+    counters: nonZero(otherCounts(counters)),
     ...meter.read(),
   };
 }
 
-function nonZero(counts: Readonly<Record<string, number>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
+/** What is counted and has no key of its own in a heartbeat. */
+function otherCounts(counters: Counters): Record<string, number> {
+  const { unsentBytes, staleFrames, unacknowledged, rateLimited, flushTimeouts } = counters;
+  const { linkPauses, linksLost, protocolErrors, managersRefused, rejections } = counters;
+  const ofClients = { unsentBytes, staleFrames, unacknowledged, rateLimited, flushTimeouts };
+  return { ...ofClients, linkPauses, linksLost, protocolErrors, managersRefused, rejections };
+}
+
+function nonZero(counts: Readonly<Partial<Record<string, number>>>): Record<string, number> {
+  const entries = Object.entries(counts).flatMap(([name, count = 0]) =>
+    count > 0 ? [[name, count] as const] : [],
+  );
+  return Object.fromEntries(entries);
 }

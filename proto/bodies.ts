@@ -110,6 +110,8 @@ export const ping = shape({
   refused: optional(count),
   refusals: optional(record(count, MAX_COUNTS)),
   ends: optional(record(count, MAX_COUNTS)),
+  linkEnds: optional(record(count, MAX_COUNTS)),
+  counters: optional(record(count, MAX_COUNTS)),
   inBytes: optional(count),
   outBytes: optional(count),
   inMsgs: optional(count),

@@ -4,6 +4,9 @@ import { type EndReason, endReasons } from "../../proto/bodies.ts";
 import { type Refusal, refusals } from "../guard/refusal.ts";
 import type { LinkLoss } from "../links/manager-link.ts";
 
+/** Codes of ended links that are counted by name; what comes then is counted as `other`. */
+const MAX_LINK_END_CODES = 48;
+
 export class Counters {
   /** Sessions announced to the manager. */
   joins = 0;
@@ -54,7 +57,10 @@ export class Counters {
   }
 
   linkEnded({ code, kind, wasUp }: Pick<LinkLoss, "code" | "kind" | "wasUp">): void {
-    this.linkEnds[code] = (this.linkEnds[code] ?? 0) + 1;
+    // A code may be the manager's own, and it may have any number of them.
+    const known = code in this.linkEnds || Object.keys(this.linkEnds).length < MAX_LINK_END_CODES;
+    const counted = known ? code : "other";
+    this.linkEnds[counted] = (this.linkEnds[counted] ?? 0) + 1;
     if (wasUp) this.linksLost++;
     if (kind === "protocol-error") this.protocolErrors++;
     else if (kind === "gateway-refused") this.managersRefused++;

@@ -5,7 +5,11 @@
 
 import type { Encoder } from "../framing/encoder.ts";
 import type { Counters } from "../metrics/counters.ts";
+import type { Connection } from "../transports/connection.ts";
 import type { Slot } from "./slot.ts";
+
+/** Messages of one turn to one client are joined up to this; more get memory of their own. */
+const JOIN_BYTES = 256 * 1024;
 
 export interface OutboxOptions {
   /** More than this queued for a client is too much. */
@@ -23,6 +27,7 @@ export class Outbox {
   #dirty: Slot[] = [];
   /** No write since the last flush still needs the memory that it was given. */
   #released = true;
+  #joined = Buffer.allocUnsafeSlow(JOIN_BYTES);
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -72,8 +77,29 @@ export class Outbox {
     if (connection === undefined || held === undefined) return;
     slot.held = undefined;
     slot.moreHeld = undefined;
-    if (!connection.write(moreHeld === undefined ? held : Buffer.concat(moreHeld))) this.#released = false;
+    if (moreHeld !== undefined) this.#writeJoined(connection, moreHeld);
+    else if (!connection.write(held)) this.#released = false;
     if (connection.queuedBytes > this.#options.clientBufferBytes) this.#options.overflowed(slot);
+  }
+
+  /**
+   * Writes several messages as one. They are joined in memory that is used again for the next client, unless a write under
+   * way still needs it.
+   */
+  #writeJoined(connection: Connection, messages: readonly Buffer[]): void {
+    let length = 0;
+    for (const message of messages) length += message.length;
+    if (length > JOIN_BYTES) {
+      connection.write(Buffer.concat(messages, length));
+      return;
+    }
+    let at = 0;
+    for (const message of messages) {
+      this.#joined.set(message, at);
+      at += message.length;
+    }
+    if (!connection.write(this.#joined.subarray(0, length)))
+      this.#joined = Buffer.allocUnsafeSlow(JOIN_BYTES);
   }
 
   #hold(slot: Slot, bytes: Buffer): void {

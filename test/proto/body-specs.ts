@@ -215,6 +215,8 @@ export const gatewayBodies = {
       refused: optional(count),
       refusals: optional(record(count, 64)),
       ends: optional(record(count, 64)),
+      linkEnds: optional(record(count, 64)),
+      counters: optional(record(count, 64)),
       inBytes: optional(count),
       outBytes: optional(count),
       inMsgs: optional(count),
