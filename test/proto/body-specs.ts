@@ -172,6 +172,7 @@ export const gatewayBodies = {
       headers: optional(record(text(512), 32)),
       user: optional(text(128)),
       context: optional(text(128)),
+      groups: optional(list(text(128), 256)),
     },
   },
   CLDisconnected: {
@@ -192,6 +193,7 @@ export const gatewayBodies = {
         "too-big",
         "denied",
         "not-admitted",
+        "replaced",
         "handoff",
       ),
       by: oneOf("client", "gateway", "manager"),
@@ -237,6 +239,7 @@ export const gatewayBodies = {
       endpoints: list(endpoint, 256),
       maxFrame,
       nonce: bin(16),
+      maxGroups: optional(integer(1, 256)),
       resume: optional(map({ epoch: bin(16), received: count })),
     },
   },
