@@ -167,6 +167,8 @@ export class ManagerWorld {
         this.counts.joins++;
       },
       message: (session, payload) => this.#message(session, payload),
+      bindRefused: (session) =>
+        assert.ok(this.#joined.has(session), "a session was refused that is not there"),
       left: (session, { reason, by }) => {
         assert.ok(this.#joined.delete(session), "a session has left that was not there");
         assert.ok(session.dropped && reason !== undefined && by !== undefined);
@@ -230,6 +232,12 @@ export class ManagerWorld {
       rejected: answer,
       message: find,
       messageAll: () => assert.ok(this.#answered),
+      messageMany: (ids) => ids.forEach(find),
+      bind: find,
+      addToGroup: find,
+      removeFromGroup: find,
+      messageGroup: () => assert.ok(this.#answered),
+      messageUser: () => assert.ok(this.#answered),
       shutdown: () => assert.ok(this.#answered),
       challenge: (challenge) => {
         assert.ok(
