@@ -136,6 +136,34 @@ describe("docs/manager.md", () => {
     ]);
   });
 
+  test("has an example of users and groups that works", async (t) => {
+    const [, , example = ""] = matches(page, /```ts\n(.*?)```/gs);
+    const listen = `unix:${temporaryDirectory(t)}/manager.sock`;
+    const logIn = async (payload: Buffer) => payload.toString();
+    const make = () => new ManagerServer({ listen });
+    const body = example.replace("new ManagerServer", "make");
+    const manager: ManagerServer = new Function("make", "logIn", `${body}\nreturn server;`)(make, logIn);
+    await manager.listen();
+    t.after(() => manager.close());
+    const gateway = await RawGateway.registered(t, listen);
+    const [first, second] = [session(0), session(1)];
+    gateway.join(first, second);
+    for (const id of [first, second]) gateway.message(id, "anna");
+    assert.deepEqual(await gateway.sync(), [
+      ["GroupAdd", first, "lobby"],
+      ["GroupAdd", second, "lobby"],
+      ["Bind", first, "anna"],
+      ["Bind", second, "anna"],
+    ]);
+    gateway.send((batch) => toManager.bindRefused(batch, second, "anna"));
+    gateway.message(first, "hello");
+    assert.deepEqual(await gateway.sync(), [
+      ["Bind", second, ""],
+      ["Drop", second, { reason: "anna is in already" }],
+      ["MsgGroup", "lobby", "hello"],
+    ]);
+  });
+
   test("has an example that works", async (t) => {
     const [, example = ""] = /```ts\n(.*?)```/s.exec(page) ?? [];
     const directory = temporaryDirectory(t);
