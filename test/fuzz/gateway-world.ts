@@ -33,6 +33,7 @@ const limits = {
   linkBufferBytes: 4096,
   maxFrame: 128 * 1024,
   maxCapacity: MAX_CAPACITY,
+  userPolicy: "refuse-new",
   reconnectMinMs: 1,
   reconnectMaxMs: 10,
   clientBufferBytes: 16 * 1024,
@@ -215,6 +216,8 @@ export class GatewayWorld {
     const { table, liveCount, connectedCount } = this.sessions;
     assert.deepEqual([this.link.down, this.link.up, this.stream.destroyed], [true, false, true]);
     assert.deepEqual([liveCount, connectedCount, table.usedCount], [0, 0, 0], "sessions are left");
+    const { userCount, groupCount } = this.sessions.directory;
+    assert.deepEqual([userCount, groupCount], [0, 0], "names are left");
     assert.equal(this.#gate.inside, 0, "addresses are counted that have left");
     assert.equal(this.clock.timerCount, 1, "timers are left beside the sweep");
     this.#readBuffer = Buffer.alloc(0);
