@@ -68,11 +68,20 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       name: config.name,
       pid: process.pid,
       endpoints: listeners.map((one) => one.endpoint),
+      maxGroups: config.maxGroupsPerSession,
     }),
     vitals: () => vitals(sessions, counters, meter),
     handler: {
       message: (session, bytes, start, end) => sessions.send(session, bytes.subarray(start, end)),
       messageAll: (bytes, start, end) => sessions.sendAll(bytes.subarray(start, end)),
+      messageMany: (ids, bytes, start, end) => sessions.sendMany(ids, bytes.subarray(start, end)),
+      messageGroup: (group, bytes, start, end) => sessions.sendGroup(group, bytes.subarray(start, end)),
+      messageUser: (user, bytes, start, end) => sessions.sendUser(user, bytes.subarray(start, end)),
+      bind(session, user) {
+        if (!sessions.bind(session, user)) link.bindRefused(session, user);
+      },
+      addToGroup: (session, group) => sessions.addToGroup(session, group),
+      removeFromGroup: (session, group) => sessions.removeFromGroup(session, group),
       drop(session, order) {
         log.debug({ session, ...order }, "dropped by the manager");
         sessions.drop(session, order);
@@ -198,9 +207,11 @@ function vitals(sessions: Sessions, counters: Counters, meter: ProcessMeter) {
 /** What is counted and has no key of its own in a heartbeat. */
 function otherCounts(counters: Counters): Record<string, number> {
   const { unsentBytes, staleFrames, unacknowledged, rateLimited, flushTimeouts } = counters;
+  const { unknownNames, groupsRefused, bindsRefused } = counters;
   const { linkPauses, linksLost, protocolErrors, managersRefused, rejections } = counters;
   const ofClients = { unsentBytes, staleFrames, unacknowledged, rateLimited, flushTimeouts };
-  return { ...ofClients, linkPauses, linksLost, protocolErrors, managersRefused, rejections };
+  const ofNames = { unknownNames, groupsRefused, bindsRefused };
+  return { ...ofClients, ...ofNames, linkPauses, linksLost, protocolErrors, managersRefused, rejections };
 }
 
 function nonZero(counts: Readonly<Partial<Record<string, number>>>): Record<string, number> {

@@ -8,6 +8,7 @@ import { hostname } from "node:os";
 import { z } from "zod";
 import { Secret } from "../link/secret.ts";
 import { logFormats, logLevels } from "../process/log.ts";
+import { MAX_GROUPS } from "../proto/bodies.ts";
 import { DEFAULT_MAX_FRAME, MAX_MAX_FRAME, MIN_MAX_FRAME } from "../proto/frame.ts";
 import { parseLinkUrl } from "../proto/link-url.ts";
 import { MAX_CAPACITY } from "../proto/session-id.ts";
@@ -235,6 +236,18 @@ export const settings = {
     "pause",
     "policy",
     "what becomes of a client that says more: pause (it is not read for a while) or close (rate-limited)",
+  ),
+  userPolicy: setting(
+    oneOf(["allow", "kick-old", "refuse-new"] as const),
+    "allow",
+    "policy",
+    "what becomes of a user's second session: allow it, kick-old (the first one ends) or refuse-new",
+  ),
+  maxGroupsPerSession: setting(
+    whole(1, MAX_GROUPS),
+    64,
+    "groups",
+    "the most groups that a manager can put a session into",
   ),
   ticketSecret: secret(parsed(readSecret).optional(), "what tickets are signed with"),
   ticketSecretFile: setting(

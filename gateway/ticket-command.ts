@@ -10,7 +10,7 @@ import { systemClock } from "./clock.ts";
 import { ConfigError } from "./config-error.ts";
 import { canonicalAddress } from "./guard/address.ts";
 import { readSecret } from "./guard/secret.ts";
-import { MAX_CONTEXT_LENGTH, MAX_USER_LENGTH, signTicket, type Ticket } from "./guard/ticket.ts";
+import { MAX_CONTEXT_LENGTH, MAX_USER_BYTES, signTicket, type Ticket } from "./guard/ticket.ts";
 
 const SECRET_VARIABLE = "SIDEGATE_TICKET_SECRET";
 const SECRET_FILE_VARIABLE = "SIDEGATE_TICKET_SECRET_FILE";
@@ -58,7 +58,7 @@ function buildCommand(write: (text: string) => void): Command {
     )
     .exitOverride()
     .configureOutput({ writeOut: write, writeErr: () => {} })
-    .option("--user <name>", `whom it lets in, 1 to ${MAX_USER_LENGTH} characters`)
+    .option("--user <name>", `whom it lets in, 1 to ${MAX_USER_BYTES} bytes`)
     .option("--ttl <seconds>", "how long it is good", String(DEFAULT_TTL_SECONDS))
     .option("--address <ip>", "the only address that it is good from")
     .option("--nonce", "good once, which is the default")
@@ -69,8 +69,8 @@ function buildCommand(write: (text: string) => void): Command {
 
 function ticketOf({ user, ttl, address, nonce = true, context }: TicketFlags): Ticket {
   if (user === undefined) throw new ConfigError("whom is the ticket for? Name the user with --user");
-  checkLength("--user", user, 1, MAX_USER_LENGTH);
-  if (context !== undefined) checkLength("--context", context, 0, MAX_CONTEXT_LENGTH);
+  checkLength("--user", "bytes", Buffer.byteLength(user), 1, MAX_USER_BYTES);
+  if (context !== undefined) checkLength("--context", "characters", context.length, 0, MAX_CONTEXT_LENGTH);
   if (address !== undefined && canonicalAddress(address) === undefined) {
     throw new ConfigError(`--address must be an IPv4 or IPv6 address, not '${address}'`);
   }
@@ -83,9 +83,9 @@ function ticketOf({ user, ttl, address, nonce = true, context }: TicketFlags): T
   };
 }
 
-function checkLength(flag: string, text: string, min: number, max: number): void {
-  if (text.length >= min && text.length <= max) return;
-  throw new ConfigError(`${flag} must have ${min} to ${max} characters, and has ${text.length}`);
+function checkLength(flag: string, unit: string, length: number, min: number, max: number): void {
+  if (length >= min && length <= max) return;
+  throw new ConfigError(`${flag} must have ${min} to ${max} ${unit}, and has ${length}`);
 }
 
 function wholeSeconds(text: string): number {

@@ -67,6 +67,14 @@ export function ctlCommand(print: (text: string) => void): Command {
     .option("--gateway <id|name>", "only of this gateway")
     .option("--base64", "the text is base64, for bytes that are not text")
     .action(run(broadcast));
+  add("send-group <group> <text>", "send text to every client of a group")
+    .option("--gateway <id|name>", "only on this gateway")
+    .option("--base64", "the text is base64, for bytes that are not text")
+    .action(run((context, [group, text], options) => sendTo(context, "groups", group, text, options)));
+  add("send-user <user> <text>", "send text to every client of a user")
+    .option("--gateway <id|name>", "only on this gateway")
+    .option("--base64", "the text is base64, for bytes that are not text")
+    .action(run((context, [user, text], options) => sendTo(context, "users", user, text, options)));
   add("drop <gateway> <session>", "end one client's session; what was sent to it before still arrives")
     .option("--discard", "reset it at once instead, and discard what is queued for it")
     .option("--reason <text>", "for the gateway's log, and for a WebSocket's close frame")
@@ -163,6 +171,20 @@ async function broadcast(context: Context, [text]: readonly string[], options: C
   );
   const { sessions, gateways } = answer;
   show(context, answer, () => `sent to ${counted(sessions, "session")} on ${counted(gateways, "gateway")}\n`);
+}
+
+/** Sends to those who have a name. */
+async function sendTo(
+  context: Context,
+  kind: "groups" | "users",
+  name: string | undefined,
+  text: string | undefined,
+  options: CtlOptions,
+): Promise<void> {
+  const body = { ...payloadOf(text, options), gateway: options.gateway };
+  const path = `/api/${kind}/${encodeURIComponent(name ?? "")}/send`;
+  const answer = await request<{ sessions: number }>(context, "POST", path, body);
+  show(context, answer, () => `sent to ${counted(answer.sessions, "session")}\n`);
 }
 
 async function drop(

@@ -178,6 +178,10 @@ export class GatewayLink implements FromGatewayHandler, AttachedLink {
     this.#registered("Msg").message(id, bytes, start, end);
   }
 
+  bindRefused(id: number, user: string): void {
+    this.#registered("BindRefused").bindRefused(id, user);
+  }
+
   disconnected(id: number, end: body.Disconnected): void {
     this.#registered("CLDisconnected").disconnected(id, end);
   }

@@ -8,6 +8,7 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import { MAX_BAN_MS } from "../proto/bodies.ts";
 import { bareHost } from "../proto/link-url.ts";
+import { MAX_NAME_BYTES } from "../proto/names.ts";
 import { gatewayView, sessionView } from "./api-views.ts";
 import { EventStreams } from "./event-streams.ts";
 import type { ManagerServer } from "./manager-server.ts";
@@ -69,7 +70,7 @@ const payload = {
 };
 const EITHER = "the body must have either 'text' or 'base64'";
 const sendBody = object(payload).refine(hasOnePayload, EITHER);
-const broadcastBody = object({
+const widerBody = object({
   ...payload,
   gateway: z.union([z.string(), z.number()], "gateway must be an id or a name").optional(),
 }).refine(hasOnePayload, EITHER);
@@ -115,17 +116,37 @@ export function createApi(manager: ManagerServer, names: readonly string[] = [])
 
 function buildRoutes(manager: ManagerServer, events: EventStreams): readonly Route[] {
   const gatewayOf = ({ params }: Call) => findGateway(manager, params.gateway ?? "");
+  const namedOf = async ({ params, body }: Call, kind: "group" | "user") => {
+    const { gateway: key, ...payload } = parse(widerBody, await body());
+    const name = params[kind] ?? "";
+    // Nobody can have a longer one.
+    if (Buffer.byteLength(name) > MAX_NAME_BYTES) throw nobody(kind, name);
+    const gateway = key === undefined ? undefined : findGateway(manager, String(key));
+    return { name, bytes: toBytes(payload), gateway };
+  };
   const sessionOf = (call: Call) => findSession(manager, gatewayOf(call), call.params.session ?? "");
   return [
     route("GET", "/api/gateways", () => ({ gateways: manager.gateways.map(gatewayView) })),
     route("GET", "/api/sessions", ({ query }) => listSessions(manager, query)),
     route("GET", "/api/events", ({ response }) => events.open(response)),
     route("POST", "/api/broadcast", async ({ body }) => {
-      const { gateway, ...payload } = parse(broadcastBody, await body());
+      const { gateway, ...payload } = parse(widerBody, await body());
       const bytes = toBytes(payload);
       const targets = gateway === undefined ? manager.gateways : [findGateway(manager, String(gateway))];
       fitting(() => manager.broadcast(bytes, gateway === undefined ? undefined : targets[0]?.id));
       return { gateways: targets.length, sessions: targets.reduce((sum, one) => sum + one.sessionCount, 0) };
+    }),
+    route("POST", "/api/groups/:group/send", async (call) => {
+      const { name, bytes, gateway } = await namedOf(call, "group");
+      const sessions = fitting(() => manager.sendToGroup(name, bytes, gateway?.id));
+      if (sessions === 0) throw nobody("group", name);
+      return { sessions };
+    }),
+    route("POST", "/api/users/:user/send", async (call) => {
+      const { name, bytes, gateway } = await namedOf(call, "user");
+      const sessions = fitting(() => manager.sendToUser(name, bytes, gateway?.id));
+      if (sessions === 0) throw nobody("user", name);
+      return { sessions };
     }),
     route("POST", "/api/sessions/:gateway/:session/send", async (call) => {
       const payload = toBytes(parse(sendBody, await call.body()));
@@ -254,6 +275,12 @@ function findSession(manager: ManagerServer, gateway: Gateway, key: string): Ses
   const found = manager.session({ gateway: gateway.id, id: Number(key) });
   if (found === undefined) throw gone();
   return found;
+}
+
+function nobody(kind: "group" | "user", name: string): ApiError {
+  return kind === "group"
+    ? new ApiError(404, "no-such-group", `nobody is in a group '${name}'`)
+    : new ApiError(404, "no-such-user", `nobody is '${name}'`);
 }
 
 function gone(): ApiError {

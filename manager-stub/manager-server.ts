@@ -10,6 +10,7 @@ import type * as body from "../proto/bodies.ts";
 import { MAX_BAN_MS } from "../proto/bodies.ts";
 import { DEFAULT_MAX_FRAME, MAX_MAX_FRAME, MIN_MAX_FRAME, PROTOCOL_VERSION } from "../proto/frame.ts";
 import { formatLinkUrl, parseLinkUrl } from "../proto/link-url.ts";
+import { MAX_NAME_BYTES } from "../proto/names.ts";
 import { MAX_CAPACITY } from "../proto/session-id.ts";
 import { GatewayLink, type GatewayLinkOptions, type GatewayLinkOwner } from "./gateway-link.ts";
 import { checkTls, createLinkServer, type LinkServer, type ManagerTlsOptions } from "./link-server.ts";
@@ -61,6 +62,11 @@ export interface ManagerServerEvents {
   join: [session: Session];
   /** The payload is the receiver's to keep. */
   message: [session: Session, payload: Buffer];
+  /**
+   * A gateway that lets a user in once did not bind a session to it (`bind`), because the user has another session: this
+   * one is bound to nobody.
+   */
+  bindRefused: [session: Session, user: string];
   /** Once for each join, last. */
   leave: [session: Session, end: SessionEnd];
   /** A connection ended before it had registered. */
@@ -197,9 +203,108 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
    */
   broadcast(payload: Uint8Array | string, gateway?: number): void {
     const bytes = toBuffer(payload);
-    const gateways = [...this.#byId.values()].filter(({ id }) => gateway === undefined || id === gateway);
+    const gateways = this.#someOf(gateway, () => true);
     for (const one of gateways) one.checkAll(bytes);
     for (const one of gateways) one.sendAll(bytes);
+  }
+
+  /**
+   * Sends to each of many clients: each gateway is told the payload once, whatever their number. What a gateway does not
+   * take in one frame is sent in several, unless one of its clients has a framing: then the payload is one message.
+   *
+   * @param refs one that stands there twice gets it twice
+   * @returns how many it was sent towards: those that are neither gone nor dropped
+   * @throws RangeError for a message that is framed and does not fit in one frame; then it was sent to nobody
+   */
+  sendMany(refs: Iterable<SessionRef>, payload: Uint8Array | string): number {
+    const bytes = toBuffer(payload);
+    const byGateway = new Map<RegisteredGateway, number[]>();
+    for (const { gateway, id } of refs) {
+      const found = this.#byId.get(gateway);
+      if (found === undefined || !found.reaches(id)) continue;
+      const ids = byGateway.get(found);
+      if (ids === undefined) byGateway.set(found, [id]);
+      else ids.push(id);
+    }
+    for (const [one, ids] of byGateway) one.checkMany(ids, bytes);
+    let count = 0;
+    for (const [one, ids] of byGateway) {
+      one.sendMany(ids, bytes);
+      count += ids.length;
+    }
+    return count;
+  }
+
+  /**
+   * Sends to every client of a group, on one gateway or on all, that was let in.
+   *
+   * @returns how many it was sent towards
+   * @throws RangeError for a name that can't be one, and for a message that does not fit in one frame of a gateway that
+   *   has some of them, and a listener with a framing; then it was sent to nobody
+   */
+  sendToGroup(group: string, payload: Uint8Array | string, gateway?: number): number {
+    const name = checkName("a group's name", group);
+    const bytes = toBuffer(payload);
+    const targets = this.#someOf(gateway, (one) => one.groupCount(name) > 0);
+    for (const one of targets) one.checkNamed(name, bytes);
+    const count = targets.reduce((sum, one) => sum + one.groupCount(name), 0);
+    for (const one of targets) one.sendToGroup(name, bytes);
+    return count;
+  }
+
+  /**
+   * Sends to every client of a user, on one gateway or on all, that was let in.
+   *
+   * @returns how many it was sent towards
+   * @throws RangeError as `sendToGroup`
+   */
+  sendToUser(user: string, payload: Uint8Array | string, gateway?: number): number {
+    const name = checkName("a user's name", user);
+    const bytes = toBuffer(payload);
+    const targets = this.#someOf(gateway, (one) => one.userCount(name) > 0);
+    for (const one of targets) one.checkNamed(name, bytes);
+    const count = targets.reduce((sum, one) => sum + one.userCount(name), 0);
+    for (const one of targets) one.sendToUser(name, bytes);
+    return count;
+  }
+
+  /**
+   * Binds a session to a user, and to no other any more. What becomes of another session of the user on the same gateway is
+   * the gateway's policy: it may leave as `replaced`, or this one may be told as `bindRefused`.
+   *
+   * @returns false when the session is gone, dropped, or bound to that user already
+   * @throws RangeError for a name that is empty, or has more than 128 bytes of UTF-8
+   */
+  bind(ref: SessionRef, user: string): boolean {
+    const name = checkName("a user's name", user);
+    return this.#byId.get(ref.gateway)?.bind(ref.id, name) ?? false;
+  }
+
+  /** @returns false when the session is gone, dropped, or bound to nobody */
+  unbind(ref: SessionRef): boolean {
+    return this.#byId.get(ref.gateway)?.bind(ref.id, "") ?? false;
+  }
+
+  /**
+   * Puts a session into a group, which is there as long as somebody is in it.
+   *
+   * @returns false when the session is gone, dropped, in the group already, or in as many as its gateway allows
+   * @throws RangeError for a name that is empty, or has more than 128 bytes of UTF-8
+   */
+  addToGroup(ref: SessionRef, group: string): boolean {
+    const name = checkName("a group's name", group);
+    return this.#byId.get(ref.gateway)?.addToGroup(ref.id, name) ?? false;
+  }
+
+  /**
+   * Takes a session out of a group.
+   *
+   * @returns false when the session is gone, dropped, or not in the group
+   * @throws RangeError for a name that is empty, or has more than 128 bytes of UTF-8
+   */
+  removeFromGroup(ref: SessionRef, group: string): boolean {
+    const name = checkName("a group's name", group);
+    return this.#byId.get(ref.gateway)?.removeFromGroup(ref.id, name) ?? false;
   }
 
   /**
@@ -254,6 +359,13 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
     clearTimeout(cutOff);
   }
 
+  /** One gateway, or all, if they are as wanted. */
+  #someOf(gateway: number | undefined, wanted: (one: RegisteredGateway) => boolean): RegisteredGateway[] {
+    return [...this.#byId.values()].filter(
+      (one) => (gateway === undefined || one.id === gateway) && wanted(one),
+    );
+  }
+
   #accept(socket: Socket, waitedMs: number): void {
     const link: GatewayLink = new GatewayLink(socket, this.#linkOptions(waitedMs), this.#linkOwner);
     this.#links.add(link);
@@ -280,6 +392,7 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
     drains: (gateway) => this.emit("gatewayDraining", gateway),
     joined: (session) => this.emit("join", session),
     message: (session, payload) => this.emit("message", session, payload),
+    bindRefused: (session, user) => this.emit("bindRefused", session, user),
     left: (session, end) => this.emit("leave", session, end),
     lost: (gateway, code, message) => this.emit("gatewayLost", gateway, code, message),
     gone: (gateway, code, message) => {
@@ -342,6 +455,14 @@ function toBuffer(payload: Uint8Array | string): Buffer {
   return Buffer.isBuffer(payload)
     ? payload
     : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+}
+
+/** A name as it is on the link, where half a character is none. */
+function checkName(what: string, name: string): string {
+  const text = name.toWellFormed();
+  const length = Buffer.byteLength(text);
+  if (length >= 1 && length <= MAX_NAME_BYTES) return text;
+  throw new RangeError(`${what} must have 1 to ${MAX_NAME_BYTES} bytes of UTF-8, not ${length}`);
 }
 
 function checkRange(name: string, value: number, min: number, max: number): void {

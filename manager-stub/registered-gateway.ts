@@ -8,12 +8,20 @@ import { randomBytes } from "node:crypto";
 import { Acknowledger } from "../link/acknowledger.ts";
 import type { FramedStream } from "../link/framed-stream.ts";
 import type * as body from "../proto/bodies.ts";
-import { HEADER_BYTES, isNumberedFromGateway, SESSION_BYTES } from "../proto/frame.ts";
+import { MAX_GROUPS } from "../proto/bodies.ts";
+import {
+  COUNT_BYTES,
+  HEADER_BYTES,
+  isNumberedFromGateway,
+  NAME_LENGTH_BYTES,
+  SESSION_BYTES,
+} from "../proto/frame.ts";
 import { FrameLog } from "../proto/frame-log.ts";
 import { toGateway } from "../proto/from-manager.ts";
 import { ProtocolError } from "../proto/protocol-error.ts";
 import { generationOf, MAX_CAPACITY } from "../proto/session-id.ts";
 import type { Session } from "./session.ts";
+import { Tally } from "./tally.ts";
 
 /**
  * `registering` until the gateway listens; `suspect` after one missed heartbeat; `lost` while it has no link and may come
@@ -53,6 +61,8 @@ export interface GatewayOwner {
   drains(gateway: RegisteredGateway): void;
   joined(session: Session): void;
   message(session: Session, payload: Buffer): void;
+  /** The session was not bound to this user, who has another one; it is bound to nobody. */
+  bindRefused(session: Session, user: string): void;
   left(session: Session, end: SessionEnd): void;
   /** Its link is gone, and it may come back. */
   lost(gateway: RegisteredGateway, code: string, message: string): void;
@@ -86,6 +96,8 @@ export interface AttachedLink {
 const EPOCH_BYTES = 16;
 
 interface LiveSession extends Session {
+  user?: string | undefined;
+  readonly groups: Set<string>;
   admitted: boolean;
   dropped: boolean;
 }
@@ -105,6 +117,9 @@ export class RegisteredGateway implements Gateway {
   readonly #owner: GatewayOwner;
   readonly #options: GatewayOptions;
   readonly #sessions = new Map<number, LiveSession>();
+  /** Of the sessions that messages to a name go to: how many each user has, and each group. */
+  readonly #users = new Tally();
+  readonly #groups = new Tally();
   /** What was said to it and is not acknowledged. */
   readonly #log = new FrameLog();
   readonly #acknowledger: Acknowledger;
@@ -112,6 +127,8 @@ export class RegisteredGateway implements Gateway {
   #link: AttachedLink | undefined;
   /** The largest frame that the gateway accepts, bytes of data. */
   #maxFrame: number;
+  /** The most groups that it puts a session into. */
+  #maxGroups: number;
   #givingUp: NodeJS.Timeout | undefined;
   #closing = false;
 
@@ -127,6 +144,7 @@ export class RegisteredGateway implements Gateway {
     this.capacity = capacity;
     this.endpoints = register.endpoints;
     this.#maxFrame = register.maxFrame;
+    this.#maxGroups = register.maxGroups ?? MAX_GROUPS;
     this.#options = options;
     this.#owner = owner;
     this.#acknowledger = new Acknowledger({
@@ -184,6 +202,7 @@ export class RegisteredGateway implements Gateway {
     clearTimeout(this.#givingUp);
     this.pid = register.pid;
     this.#maxFrame = register.maxFrame;
+    this.#maxGroups = register.maxGroups ?? MAX_GROUPS;
     this.#attach(link, true);
   }
 
@@ -210,6 +229,7 @@ export class RegisteredGateway implements Gateway {
     this.#acknowledger.pause();
     for (const session of [...this.#sessions.values()]) {
       this.#sessions.delete(session.id);
+      this.#uncount(session);
       session.dropped = true;
       this.#owner.left(session, lostWithLink(session));
     }
@@ -268,10 +288,98 @@ export class RegisteredGateway implements Gateway {
     this.#appended();
   }
 
+  /** Whether the session is there to be sent to. */
+  reaches(session: number): boolean {
+    return this.#sessions.get(session)?.dropped === false;
+  }
+
+  /** @throws RangeError for a message that `sendMany` could not send: one too long for one that can't be cut */
+  checkMany(sessions: readonly number[], payload: Buffer): void {
+    const maxBytes = this.#maxFrame - COUNT_BYTES - SESSION_BYTES;
+    if (payload.length > maxBytes && this.#anyFramed(sessions)) this.#checkFits(payload, maxBytes);
+  }
+
+  /** Sends to each of these sessions, which must be there. The payload must have passed `checkMany`. */
+  sendMany(sessions: readonly number[], payload: Buffer): void {
+    const roomBytes = this.#maxFrame - COUNT_BYTES;
+    const perFrame = this.#sessionsPerFrame(sessions, payload, roomBytes);
+    const parts = cut(payload, roomBytes - SESSION_BYTES * perFrame);
+    for (let from = 0; from < sessions.length; from += perFrame) {
+      const some = sessions.slice(from, from + perFrame);
+      for (const part of parts) toGateway.messageMany(this.#log, some, part);
+    }
+    this.#appended();
+  }
+
+  /** How many sessions are of this user, and a message to the user goes to. */
+  userCount(user: string): number {
+    return this.#users.count(user);
+  }
+
+  /** How many sessions are in this group, and a message to the group goes to. */
+  groupCount(group: string): number {
+    return this.#groups.count(group);
+  }
+
+  /** @throws RangeError for a message that `sendToGroup` or `sendToUser` could not send: one too long that can't be cut */
+  checkNamed(name: string, payload: Buffer): void {
+    if (this.endpoints.some(isFramed)) this.#checkFits(payload, this.#maxNamedPayload(name));
+  }
+
+  /** Sends to every session in use of a group. The payload must have passed `checkNamed`. */
+  sendToGroup(group: string, payload: Buffer): void {
+    for (const part of cut(payload, this.#maxNamedPayload(group)))
+      toGateway.messageGroup(this.#log, group, part);
+    this.#appended();
+  }
+
+  /** Sends to every session in use of a user. The payload must have passed `checkNamed`. */
+  sendToUser(user: string, payload: Buffer): void {
+    for (const part of cut(payload, this.#maxNamedPayload(user)))
+      toGateway.messageUser(this.#log, user, part);
+    this.#appended();
+  }
+
+  /**
+   * @param user empty: nobody
+   * @returns whether the session is there to be bound, and was not before
+   */
+  bind(session: number, user: string): boolean {
+    const live = this.#sessions.get(session);
+    if (live?.dropped !== false || (live.user ?? "") === user) return false;
+    this.#setUser(live, user === "" ? undefined : user);
+    toGateway.bind(this.#log, session, user);
+    this.#appended();
+    return true;
+  }
+
+  /** @returns whether the session is there, was not in the group, and may be in another one */
+  addToGroup(session: number, group: string): boolean {
+    const live = this.#sessions.get(session);
+    if (live?.dropped !== false || live.groups.has(group) || live.groups.size >= this.#maxGroups)
+      return false;
+    live.groups.add(group);
+    if (isCounted(live)) this.#groups.add(group);
+    toGateway.addToGroup(this.#log, session, group);
+    this.#appended();
+    return true;
+  }
+
+  /** @returns whether the session is there, and was in the group */
+  removeFromGroup(session: number, group: string): boolean {
+    const live = this.#sessions.get(session);
+    if (live?.dropped !== false || !live.groups.delete(group)) return false;
+    if (isCounted(live)) this.#groups.remove(group);
+    toGateway.removeFromGroup(this.#log, session, group);
+    this.#appended();
+    return true;
+  }
+
   /** @returns whether the session was there to be dropped */
   drop(session: number, discard: boolean, drop: body.Drop): boolean {
     const live = this.#sessions.get(session);
     if (live === undefined || (live.dropped && !discard)) return false;
+    this.#uncount(live);
     live.dropped = true;
     if (discard) toGateway.dropDiscard(this.#log, session, drop);
     else toGateway.drop(this.#log, session, drop);
@@ -284,6 +392,7 @@ export class RegisteredGateway implements Gateway {
     const live = this.#sessions.get(session);
     if (live === undefined || live.dropped || live.admitted) return false;
     live.admitted = true;
+    this.#count(live);
     toGateway.admit(this.#log, session);
     this.#appended();
     return true;
@@ -323,7 +432,15 @@ export class RegisteredGateway implements Gateway {
 
   join(
     id: number,
-    { at, framing = UNFRAMED, rejoin = false, admitted = false, lostBytes = 0, ...join }: body.Join,
+    {
+      at,
+      framing = UNFRAMED,
+      groups = [],
+      rejoin = false,
+      admitted = false,
+      lostBytes = 0,
+      ...join
+    }: body.Join,
   ): void {
     if (generationOf(id) === 0) throw unexpected(`CLJoin for ${id}, which is never a session,`);
     if (this.#sessions.has(id)) throw unexpected(`a second CLJoin for session ${id}`);
@@ -337,6 +454,7 @@ export class RegisteredGateway implements Gateway {
       serial,
       ...join,
       framing,
+      groups: new Set(groups),
       joinedAt: at,
       rejoined: rejoin,
       lostBytes,
@@ -344,6 +462,7 @@ export class RegisteredGateway implements Gateway {
       dropped: false,
     };
     this.#sessions.set(id, session);
+    this.#count(session);
     this.#owner.joined(session);
   }
 
@@ -353,9 +472,23 @@ export class RegisteredGateway implements Gateway {
     this.#owner.message(session, bytes.subarray(start, end));
   }
 
+  bindRefused(id: number, user: string): void {
+    const session = this.#known(id, "BindRefused");
+    if (session.user === user) {
+      this.#setUser(session, undefined);
+      // It may be that the user was taken then, and the session was bound to it since: both sides must have it alike.
+      if (!session.dropped) {
+        toGateway.bind(this.#log, id, "");
+        this.#appended();
+      }
+    }
+    this.#owner.bindRefused(session, user);
+  }
+
   disconnected(id: number, end: body.Disconnected): void {
     const session = this.#known(id, "CLDisconnected");
     this.#sessions.delete(id);
+    this.#uncount(session);
     if (!session.dropped) {
       // The acknowledgement: the gateway may use the slot again.
       toGateway.drop(this.#log, id);
@@ -397,6 +530,43 @@ export class RegisteredGateway implements Gateway {
     return session;
   }
 
+  #anyFramed(sessions: readonly number[]): boolean {
+    return sessions.some((id) => isFramed(this.#sessions.get(id) ?? {}));
+  }
+
+  /** For how many sessions one frame is: for all of them, where there is room; else half of it is theirs, if need be. */
+  #sessionsPerFrame(sessions: readonly number[], payload: Buffer, roomBytes: number): number {
+    const leftBytes = roomBytes - payload.length;
+    if (leftBytes >= SESSION_BYTES * sessions.length) return sessions.length;
+    if (leftBytes >= SESSION_BYTES && this.#anyFramed(sessions)) return Math.floor(leftBytes / SESSION_BYTES);
+    return Math.min(sessions.length, Math.floor(roomBytes / 2 / SESSION_BYTES));
+  }
+
+  #maxNamedPayload(name: string): number {
+    return this.#maxFrame - NAME_LENGTH_BYTES - Buffer.byteLength(name);
+  }
+
+  #setUser(session: LiveSession, user: string | undefined): void {
+    const counted = isCounted(session);
+    if (counted && session.user !== undefined) this.#users.remove(session.user);
+    session.user = user;
+    if (counted && user !== undefined) this.#users.add(user);
+  }
+
+  /** A session is one that messages to its names go to, if it is. */
+  #count(session: LiveSession): void {
+    if (!isCounted(session)) return;
+    if (session.user !== undefined) this.#users.add(session.user);
+    for (const group of session.groups) this.#groups.add(group);
+  }
+
+  /** It is no more. */
+  #uncount(session: LiveSession): void {
+    if (!isCounted(session)) return;
+    if (session.user !== undefined) this.#users.remove(session.user);
+    for (const group of session.groups) this.#groups.remove(group);
+  }
+
   #checkFits(payload: Buffer, maxBytes: number): void {
     if (payload.length <= maxBytes) return;
     throw new RangeError(
@@ -412,6 +582,11 @@ const UNFRAMED = "none";
 /** Whether each payload there is one whole message. */
 function isFramed({ framing = UNFRAMED }: { readonly framing?: string | undefined }): boolean {
   return framing !== UNFRAMED;
+}
+
+/** Whether messages to a user or a group go to it. */
+function isCounted({ admitted, dropped }: LiveSession): boolean {
+  return admitted && !dropped;
 }
 
 /** A payload in parts of at most `maxBytes`; mostly it is one. */

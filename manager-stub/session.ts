@@ -37,9 +37,12 @@ export interface Session {
   readonly subprotocol?: string | undefined;
   /** WebSocket: those of the request's headers that the listener tells, by their names in lower case. */
   readonly headers?: Join["headers"];
-  /** Its ticket: who it is, and what the ticket's maker wanted its manager to know. */
+  /** Who it is: by its ticket, until it is bound to another user, or to none. It stays when the session has ended. */
   readonly user?: string | undefined;
+  /** What its ticket's maker wanted the manager to know. */
   readonly context?: string | undefined;
+  /** The groups that it is in. They stay when the session has ended. */
+  readonly groups: ReadonlySet<string>;
   /** Whether it was let in; until then nothing that it says is read. */
   readonly admitted: boolean;
   /** Whether it was here before this manager was: it was announced again by a gateway that held it. */

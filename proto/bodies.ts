@@ -27,6 +27,7 @@ export const endReasons = [
   "manager-lost",
   "denied",
   "not-admitted",
+  "replaced",
   "error",
 ] as const;
 export type EndReason = (typeof endReasons)[number];
@@ -44,6 +45,8 @@ export const MAX_QUERY_LENGTH = 4096;
 const MAX_HEADERS = 32;
 export const MAX_HEADER_LENGTH = 512;
 const MAX_COUNTS = 64;
+/** The most groups that a session may be in, whatever its gateway allows: so many names fit in its `CLJoin`. */
+export const MAX_GROUPS = 256;
 /** The longest that an address may be banned at once: a year. */
 export const MAX_BAN_MS = 31_536_000_000;
 
@@ -79,6 +82,7 @@ export const join = shape({
   headers: optional(record(text(MAX_HEADER_LENGTH), MAX_HEADERS)),
   user: optional(name),
   context: optional(name),
+  groups: optional(list(name, MAX_GROUPS)),
   rejoin: optional(flag),
   admitted: optional(flag),
   lostBytes: optional(count),
@@ -131,6 +135,7 @@ export const register = shape({
   endpoints: list(endpoint, MAX_ENDPOINTS),
   maxFrame,
   nonce,
+  maxGroups: optional(integer(1, MAX_GROUPS)),
   resume: optional(shape({ epoch, received: count })),
 });
 export type Register = ReturnType<typeof register>;

@@ -33,10 +33,11 @@ export class FrameBatch implements FrameWriter {
     return this.#fullBytes + this.#used;
   }
 
-  /** Appends a frame whose data is `body`. */
-  frame(type: number, body: Uint8Array): void {
-    const at = this.#reserve(type, body.length);
+  /** Appends a frame whose data is `body` and `tail`. */
+  frame(type: number, body: Uint8Array, tail: Uint8Array = EMPTY): void {
+    const at = this.#reserve(type, body.length + tail.length);
     this.#chunk.set(body, at);
+    this.#chunk.set(tail, at + body.length);
   }
 
   /** Appends a frame whose data is a session id and `bytes[start..end)`. */

@@ -81,9 +81,10 @@ export class FrameLog implements FrameWriter {
     return this.#unsentBytes;
   }
 
-  frame(type: number, body: Uint8Array): void {
-    const at = this.#reserve(type, body.length);
+  frame(type: number, body: Uint8Array, tail: Uint8Array = EMPTY): void {
+    const at = this.#reserve(type, body.length + tail.length);
     this.#current.bytes.set(body, at);
+    this.#current.bytes.set(tail, at + body.length);
   }
 
   sessionFrame(type: number, session: number, bytes: Buffer = EMPTY, start = 0, end = bytes.length): void {

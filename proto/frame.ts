@@ -11,6 +11,12 @@ export const HEADER_BYTES = 8;
 /** Bytes of the session id that session frames begin with. */
 export const SESSION_BYTES = 4;
 
+/** Bytes of the count that a `MsgMany` begins with. */
+export const COUNT_BYTES = 4;
+
+/** Bytes of the length before the name that a `MsgGroup` or `MsgUser` begins with. */
+export const NAME_LENGTH_BYTES = 1;
+
 /** The longest map body, whatever `maxFrame` is. */
 export const MAX_MAP_BYTES = 64 * 1024;
 
@@ -37,6 +43,7 @@ export const FromGateway = {
   Listening: 18,
   Ack: 19,
   Draining: 20,
+  BindRefused: 32,
 } as const;
 
 /** Frame types that a manager sends. */
@@ -51,12 +58,18 @@ export const FromManager = {
   Challenge: 18,
   Ack: 19,
   Pong: 20,
+  MsgMany: 32,
+  Bind: 33,
+  GroupAdd: 34,
+  GroupRemove: 35,
+  MsgGroup: 36,
+  MsgUser: 37,
   Admit: 39,
 } as const;
 
 /** Whether a gateway's frame is numbered: kept until the manager acknowledges it. */
 export function isNumberedFromGateway(type: number): boolean {
-  return type <= FromGateway.Msg;
+  return type <= FromGateway.Msg || type >= FIRST_LATER_TYPE;
 }
 
 /** Whether a manager's frame is numbered: kept until the gateway acknowledges it. */
@@ -64,7 +77,7 @@ export function isNumberedFromManager(type: number): boolean {
   return type <= FromManager.Shutdown || type >= FIRST_LATER_TYPE;
 }
 
-/** The frames of a manager that came with later versions of the original system are all numbered. */
+/** The frames that came with later versions of the original system are all numbered, both ways. */
 const FIRST_LATER_TYPE = 32;
 
 /**
@@ -112,6 +125,7 @@ export const fromGatewayBounds: ReadonlyMap<number, BodyBounds> = new Map([
   [FromGateway.Listening, map("Listening")],
   [FromGateway.Ack, { name: "Ack", min: 8, max: 8 }],
   [FromGateway.Draining, map("Draining")],
+  [FromGateway.BindRefused, payload("BindRefused", SESSION_BYTES)],
 ]);
 
 /** The bounds of what a manager sends, by type. */
@@ -126,6 +140,12 @@ export const fromManagerBounds: ReadonlyMap<number, BodyBounds> = new Map([
   [FromManager.Challenge, map("Challenge")],
   [FromManager.Ack, { name: "Ack", min: 8, max: 8 }],
   [FromManager.Pong, map("Pong")],
+  [FromManager.MsgMany, payload("MsgMany", COUNT_BYTES)],
+  [FromManager.Bind, payload("Bind", SESSION_BYTES)],
+  [FromManager.GroupAdd, payload("GroupAdd", SESSION_BYTES)],
+  [FromManager.GroupRemove, payload("GroupRemove", SESSION_BYTES)],
+  [FromManager.MsgGroup, payload("MsgGroup", NAME_LENGTH_BYTES)],
+  [FromManager.MsgUser, payload("MsgUser", NAME_LENGTH_BYTES)],
   [FromManager.Admit, { name: "Admit", min: SESSION_BYTES, max: SESSION_BYTES }],
 ]);
 

@@ -7,6 +7,7 @@ import * as body from "./bodies.ts";
 import { FromGateway, readCount, SESSION_BYTES } from "./frame.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 import { decodeMap, encodeMap } from "./map-body.ts";
+import { readName } from "./names.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
 /** Writes the frames that a gateway sends. */
@@ -42,6 +43,10 @@ export const toManager = {
   draining(batch: FrameWriter, draining: body.Draining): void {
     batch.frame(FromGateway.Draining, encodeMap(draining));
   },
+  /** @param user 1 to `MAX_NAME_BYTES` of UTF-8 */
+  bindRefused(batch: FrameWriter, session: number, user: string): void {
+    batch.sessionFrame(FromGateway.BindRefused, session, Buffer.from(user));
+  },
 } as const;
 
 /** Takes what a gateway said. Payloads lie in the reader's buffer: see FrameSink. */
@@ -56,6 +61,8 @@ export interface FromGatewayHandler {
   proof(proof: body.Proof): void;
   listening(listening: body.Listening): void;
   draining(draining: body.Draining): void;
+  /** The session was not bound to this user, and is bound to nobody. */
+  bindRefused(session: number, user: string): void;
 }
 
 /**
@@ -99,6 +106,11 @@ export function readFromGateway(
     case FromGateway.Draining:
       handler.draining(body.draining(decodeMap(bytes, start, end), "Draining"));
       return;
+    case FromGateway.BindRefused: {
+      const user = readName(bytes, start + SESSION_BYTES, end, "BindRefused's name");
+      handler.bindRefused(bytes.readUInt32LE(start), user);
+      return;
+    }
     case FromGateway.Ack:
       handler.ack(readCount(bytes, start));
       return;

@@ -4,9 +4,10 @@
  */
 
 import * as body from "./bodies.ts";
-import { FromManager, readCount, SESSION_BYTES } from "./frame.ts";
+import { COUNT_BYTES, FromManager, NAME_LENGTH_BYTES, readCount, SESSION_BYTES } from "./frame.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 import { decodeMap, encodeMap } from "./map-body.ts";
+import { namePrefix, readName } from "./names.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
 const NOTHING = Buffer.alloc(0);
@@ -24,6 +25,30 @@ export const toGateway = {
   },
   messageAll(batch: FrameWriter, payload: Uint8Array): void {
     batch.frame(FromManager.MsgAll, payload);
+  },
+  /** To each of `sessions`; so many and the payload must fit in one frame. */
+  messageMany(batch: FrameWriter, sessions: ArrayLike<number>, payload: Uint8Array): void {
+    batch.frame(FromManager.MsgMany, sessionList(sessions), payload);
+  },
+  /** @param user at most `MAX_NAME_BYTES` of UTF-8; empty: nobody any more */
+  bind(batch: FrameWriter, session: number, user: string): void {
+    batch.sessionFrame(FromManager.Bind, session, Buffer.from(user));
+  },
+  /** @param group 1 to `MAX_NAME_BYTES` of UTF-8 */
+  addToGroup(batch: FrameWriter, session: number, group: string): void {
+    batch.sessionFrame(FromManager.GroupAdd, session, Buffer.from(group));
+  },
+  /** @param group 1 to `MAX_NAME_BYTES` of UTF-8 */
+  removeFromGroup(batch: FrameWriter, session: number, group: string): void {
+    batch.sessionFrame(FromManager.GroupRemove, session, Buffer.from(group));
+  },
+  /** @param group 1 to `MAX_NAME_BYTES` of UTF-8 */
+  messageGroup(batch: FrameWriter, group: string, payload: Uint8Array): void {
+    batch.frame(FromManager.MsgGroup, namePrefix(group), payload);
+  },
+  /** @param user 1 to `MAX_NAME_BYTES` of UTF-8 */
+  messageUser(batch: FrameWriter, user: string, payload: Uint8Array): void {
+    batch.frame(FromManager.MsgUser, namePrefix(user), payload);
   },
   /** Without a body when `drop` has neither a reason nor a code. */
   drop(batch: FrameWriter, session: number, drop: body.Drop = {}): void {
@@ -56,12 +81,29 @@ function optionalMap(map: body.Drop | body.Shutdown): Buffer {
   return Object.values(map).some((value) => value !== undefined) ? encodeMap({ ...map }) : NOTHING;
 }
 
+/** How many sessions, and which. */
+function sessionList(sessions: ArrayLike<number>): Buffer {
+  const list = Buffer.allocUnsafe(COUNT_BYTES + SESSION_BYTES * sessions.length);
+  list.writeUInt32LE(sessions.length);
+  for (let i = 0; i < sessions.length; i++)
+    list.writeUInt32LE(sessions[i] ?? 0, COUNT_BYTES + SESSION_BYTES * i);
+  return list;
+}
+
 /** Takes what a manager said. Payloads lie in the reader's buffer: see FrameSink. */
 export interface FromManagerHandler {
   /** The other side has handled so many numbered frames of the epoch. */
   ack(frames: number): void;
   message(session: number, bytes: Buffer, start: number, end: number): void;
   messageAll(bytes: Buffer, start: number, end: number): void;
+  /** The sessions are the receiver's to keep. */
+  messageMany(sessions: Uint32Array, bytes: Buffer, start: number, end: number): void;
+  /** An empty name: the session is nobody's any more. */
+  bind(session: number, user: string): void;
+  addToGroup(session: number, group: string): void;
+  removeFromGroup(session: number, group: string): void;
+  messageGroup(group: string, bytes: Buffer, start: number, end: number): void;
+  messageUser(user: string, bytes: Buffer, start: number, end: number): void;
   drop(session: number, drop: body.Drop): void;
   dropDiscard(session: number, drop: body.Drop): void;
   shutdown(shutdown: body.Shutdown): void;
@@ -91,6 +133,34 @@ export function readFromManager(
     case FromManager.MsgAll:
       handler.messageAll(bytes, start, end);
       return;
+    case FromManager.MsgMany: {
+      const sessions = readSessions(bytes, start, end);
+      handler.messageMany(sessions, bytes, start + COUNT_BYTES + sessions.byteLength, end);
+      return;
+    }
+    case FromManager.Bind:
+      handler.bind(bytes.readUInt32LE(start), readUser(bytes, start + SESSION_BYTES, end));
+      return;
+    case FromManager.GroupAdd: {
+      const group = readName(bytes, start + SESSION_BYTES, end, "GroupAdd's name");
+      handler.addToGroup(bytes.readUInt32LE(start), group);
+      return;
+    }
+    case FromManager.GroupRemove: {
+      const group = readName(bytes, start + SESSION_BYTES, end, "GroupRemove's name");
+      handler.removeFromGroup(bytes.readUInt32LE(start), group);
+      return;
+    }
+    case FromManager.MsgGroup: {
+      const at = nameEnd(bytes, start, end, "MsgGroup");
+      handler.messageGroup(readName(bytes, start + NAME_LENGTH_BYTES, at, "MsgGroup's name"), bytes, at, end);
+      return;
+    }
+    case FromManager.MsgUser: {
+      const at = nameEnd(bytes, start, end, "MsgUser");
+      handler.messageUser(readName(bytes, start + NAME_LENGTH_BYTES, at, "MsgUser's name"), bytes, at, end);
+      return;
+    }
     case FromManager.Drop:
       handler.drop(bytes.readUInt32LE(start), readDrop(bytes, start, end, "Drop"));
       return;
@@ -126,4 +196,28 @@ export function readFromManager(
 function readDrop(bytes: Buffer, start: number, end: number, name: string): body.Drop {
   const at = start + SESSION_BYTES;
   return at === end ? {} : body.drop(decodeMap(bytes, at, end), name);
+}
+
+/** The sessions of a `MsgMany`: no more than there are in it. */
+function readSessions(bytes: Buffer, start: number, end: number): Uint32Array {
+  const first = start + COUNT_BYTES;
+  const count = bytes.readUInt32LE(start);
+  if (count * SESSION_BYTES > end - first) {
+    const message = `MsgMany is for ${count} sessions, and ${end - first} bytes follow`;
+    throw new ProtocolError("bad-body", message);
+  }
+  const sessions = new Uint32Array(count);
+  for (let i = 0; i < count; i++) sessions[i] = bytes.readUInt32LE(first + SESSION_BYTES * i);
+  return sessions;
+}
+
+function readUser(bytes: Buffer, start: number, end: number): string {
+  return start === end ? "" : readName(bytes, start, end, "Bind's name");
+}
+
+/** The offset behind the name that a frame begins with. */
+function nameEnd(bytes: Buffer, start: number, end: number, frame: string): number {
+  const at = start + NAME_LENGTH_BYTES + bytes.readUInt8(start);
+  if (at <= end) return at;
+  throw new ProtocolError("bad-body", `${frame}'s name ends ${at - end} bytes behind the frame`);
 }

@@ -42,6 +42,8 @@ export const refusals = [
   "expired-ticket",
   /** Its ticket was used before. */
   "replayed-ticket",
+  /** Its ticket is of a user who is in already, and may be in once. */
+  "user-taken",
   /** All slots are taken. */
   "no-slot",
   /** There is no manager to hand it to. */

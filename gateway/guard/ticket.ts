@@ -14,8 +14,9 @@ export { readSecret } from "./secret.ts";
 
 /** Longer tokens are not looked at, bytes. */
 export const MAX_TICKET_BYTES = 2048;
-/** Limits of texts, UTF-16 code units. */
-export const MAX_USER_LENGTH = 128;
+/** The longest user's name, bytes of UTF-8: as long as a name may be on the link. */
+export const MAX_USER_BYTES = 128;
+/** Limits of other texts, UTF-16 code units. */
 export const MAX_NONCE_LENGTH = 64;
 export const MAX_CONTEXT_LENGTH = 128;
 
@@ -89,7 +90,8 @@ function isOurHeader(header: Record<string, unknown> | undefined): boolean {
 function readClaims(claims: Record<string, unknown> | undefined): SignedTicket | undefined {
   if (claims === undefined) return undefined;
   const { sub, exp, nbf, iat, addr, jti, ctx } = claims;
-  if (!isText(sub, 1, MAX_USER_LENGTH) || !isTime(exp)) return undefined;
+  if (!isText(sub, 1, MAX_USER_BYTES) || Buffer.byteLength(sub) > MAX_USER_BYTES) return undefined;
+  if (!isTime(exp)) return undefined;
   if (jti !== undefined && !isText(jti, 1, MAX_NONCE_LENGTH)) return undefined;
   if (ctx !== undefined && !isText(ctx, 0, MAX_CONTEXT_LENGTH)) return undefined;
   const address = typeof addr === "string" ? canonicalAddress(addr) : undefined;

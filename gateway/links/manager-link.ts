@@ -46,7 +46,9 @@ export interface LinkLoss {
 
 /** What a gateway does with what its manager says, once registered. */
 export interface ManagerLinkHandler
-  extends Pick<FromManagerHandler, "message" | "messageAll" | "drop" | "dropDiscard" | "shutdown" | "admit"> {
+  extends Pick<FromManagerHandler, "message" | "messageAll" | "drop" | "dropDiscard" | "shutdown" | "admit">,
+    Pick<FromManagerHandler, "messageMany" | "messageGroup" | "messageUser">,
+    Pick<FromManagerHandler, "bind" | "addToGroup" | "removeFromGroup"> {
   /**
    * The manager has taken the gateway on; `listening` is owed to it.
    *
@@ -76,7 +78,7 @@ export interface LinkLimits extends BackoffLimits {
 
 export interface ManagerLinkOptions {
   readonly dial: OpenStream;
-  readonly identity: () => Pick<body.Register, "name" | "pid" | "endpoints">;
+  readonly identity: () => Pick<body.Register, "name" | "pid" | "endpoints" | "maxGroups">;
   /** What a heartbeat says beside its number and time. */
   readonly vitals: () => Omit<body.Ping, "seq" | "at" | "rttMs">;
   readonly handler: ManagerLinkHandler;
@@ -230,6 +232,12 @@ export class ManagerLink implements FromManagerHandler {
     this.#appended();
   }
 
+  /** The session was not bound to this user, and is bound to nobody. */
+  bindRefused(session: number, user: string): void {
+    toManager.bindRefused(this.#log, session, user);
+    this.#appended();
+  }
+
   /** Nobody waits for the sessions of this epoch any more: there is nothing to go on with. */
   forget(): void {
     this.#epoch = undefined;
@@ -354,6 +362,36 @@ export class ManagerLink implements FromManagerHandler {
   messageAll(bytes: Buffer, start: number, end: number): void {
     this.#expect("up", "MsgAll");
     this.#options.handler.messageAll(bytes, start, end);
+  }
+
+  messageMany(sessions: Uint32Array, bytes: Buffer, start: number, end: number): void {
+    this.#expect("up", "MsgMany");
+    this.#options.handler.messageMany(sessions, bytes, start, end);
+  }
+
+  bind(session: number, user: string): void {
+    this.#expect("up", "Bind");
+    this.#options.handler.bind(session, user);
+  }
+
+  addToGroup(session: number, group: string): void {
+    this.#expect("up", "GroupAdd");
+    this.#options.handler.addToGroup(session, group);
+  }
+
+  removeFromGroup(session: number, group: string): void {
+    this.#expect("up", "GroupRemove");
+    this.#options.handler.removeFromGroup(session, group);
+  }
+
+  messageGroup(group: string, bytes: Buffer, start: number, end: number): void {
+    this.#expect("up", "MsgGroup");
+    this.#options.handler.messageGroup(group, bytes, start, end);
+  }
+
+  messageUser(user: string, bytes: Buffer, start: number, end: number): void {
+    this.#expect("up", "MsgUser");
+    this.#options.handler.messageUser(user, bytes, start, end);
   }
 
   drop(session: number, drop: body.Drop): void {

@@ -25,6 +25,12 @@ export class Counters {
   unsentBytes = 0;
   /** Frames from the manager for a session that is not live. */
   staleFrames = 0;
+  /** Messages from the manager to a group or a user of whom no session is in use. */
+  unknownNames = 0;
+  /** Sessions that were not put into a group, because they were in as many as they may. */
+  groupsRefused = 0;
+  /** Sessions that were not bound to a user, because it has another one. */
+  bindsRefused = 0;
   /** Sessions whose end the manager did not acknowledge in time. */
   unacknowledged = 0;
   /** Times that a client said more than it may. */

@@ -15,7 +15,7 @@ export class ManagerRouter implements SessionRouter {
   }
 
   joined(slot: Slot): void {
-    const { session, address, port, origin, joinedWallAt, user, context, connection } = slot;
+    const { session, address, port, origin, joinedWallAt, user, context, groups, connection } = slot;
     this.#link.join(session, {
       addr: address,
       port,
@@ -26,6 +26,7 @@ export class ManagerRouter implements SessionRouter {
       user,
       context,
       ...connection?.details,
+      ...(groups !== undefined && groups.size > 0 && { groups: [...groups] }),
       ...(slot.rejoined && { rejoin: true, admitted: slot.admitted, lostBytes: slot.lostBytes }),
     });
   }

@@ -47,12 +47,24 @@ export class Outbox {
     // From the end: a client that can't be written to leaves the list.
     for (let i = slots.length - 1; i >= 0; i--) {
       const slot = slots[i];
-      if (slot === undefined) continue;
-      const encoder = slot.connection?.encoder;
-      if (encoder === undefined) this.#hold(slot, payload);
-      else if (payload.length > encoder.maxPayloadBytes) this.#options.oversized(slot);
-      else this.#hold(slot, encodedOnce(encoded, encoder, payload));
+      if (slot !== undefined) this.#holdShared(slot, payload, encoded);
     }
+  }
+
+  /**
+   * Holds a message for those of a set that are in use, likewise encoded.
+   *
+   * @returns how many they are
+   */
+  holdThoseInUse(slots: ReadonlySet<Slot>, payload: Buffer): number {
+    const encoded = new Map<Encoder, Buffer>();
+    let count = 0;
+    for (const slot of slots) {
+      if (slot.phase !== "inUse") continue;
+      this.#holdShared(slot, payload, encoded);
+      count++;
+    }
+    return count;
   }
 
   /**
@@ -100,6 +112,13 @@ export class Outbox {
     }
     if (!connection.write(this.#joined.subarray(0, length)))
       this.#joined = Buffer.allocUnsafeSlow(JOIN_BYTES);
+  }
+
+  #holdShared(slot: Slot, payload: Buffer, encoded: Map<Encoder, Buffer>): void {
+    const encoder = slot.connection?.encoder;
+    if (encoder === undefined) this.#hold(slot, payload);
+    else if (payload.length > encoder.maxPayloadBytes) this.#options.oversized(slot);
+    else this.#hold(slot, encodedOnce(encoded, encoder, payload));
   }
 
   #hold(slot: Slot, bytes: Buffer): void {

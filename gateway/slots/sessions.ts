@@ -12,6 +12,7 @@ import type { Ticket, TicketFault } from "../guard/ticket-checker.ts";
 import type { Counters } from "../metrics/counters.ts";
 import type { Arrival, Connection, TransportFault } from "../transports/connection.ts";
 import type { ListenerTraits } from "../transports/listener.ts";
+import { Directory, type DirectoryLimits } from "./directory.ts";
 import { heldBytes, Outbox } from "./outbox.ts";
 import { Patrol, type PatrolLimits } from "./patrol.ts";
 import type { EndCause, Slot, SlotOwner } from "./slot.ts";
@@ -42,7 +43,7 @@ export interface TicketGate {
   check(token: string | Buffer, address: string): Ticket | TicketFault;
 }
 
-export interface SessionLimits extends PatrolLimits, TalkLimits {
+export interface SessionLimits extends PatrolLimits, TalkLimits, DirectoryLimits {
   /** How long a client has from its arrival until it has shaken hands and shown its ticket. */
   readonly handshakeTimeoutMs: number;
   /** How long the manager has to admit a client, where it wants to be asked. */
@@ -100,6 +101,7 @@ export class Sessions implements SlotOwner {
   admission = false;
 
   readonly table = new SlotTable(this);
+  readonly directory: Directory;
   readonly #router: SessionRouter;
   readonly #gate: Gate;
   readonly #tickets: TicketGate | undefined;
@@ -142,6 +144,9 @@ export class Sessions implements SlotOwner {
       overflowed: (slot) => this.#overflowed(slot),
       oversized: (slot) => this.#end(slot, "end", { by: "gateway", reason: "too-big" }),
     });
+    this.directory = new Directory(limits, (slot) =>
+      this.#end(slot, "end", { by: "gateway", reason: "replaced" }),
+    );
     this.#patrol = new Patrol(limits, (slot) => this.#end(slot, "end", { by: "gateway", reason: "idle" }));
     this.#talkRate = TalkRate.limits(limits) ? new TalkRate(limits) : undefined;
     this.#stopSweeping = clock.every(SWEEP_MS, () => this.#sweep());
@@ -193,14 +198,59 @@ export class Sessions implements SlotOwner {
    * A session that can't be sent to is counted and nothing else.
    */
   send(session: number, payload: Buffer): void {
-    const slot = this.table.find(session);
-    if (slot?.phase === "inUse" || slot?.phase === "asking") this.#outbox.hold(slot, payload);
-    else this.#counters.staleFrames++;
+    const slot = this.#reachable(session);
+    if (slot !== undefined) this.#outbox.hold(slot, payload);
   }
 
   /** Sends to every session in use. The writes happen at `flush`. */
   sendAll(payload: Buffer): void {
     this.#outbox.holdAll(this.#live, payload);
+  }
+
+  /** Sends to each of these sessions, as `send` does to one; to one that is named twice, twice. */
+  sendMany(sessions: Iterable<number>, payload: Buffer): void {
+    const slots: Slot[] = [];
+    for (const session of sessions) {
+      const slot = this.#reachable(session);
+      if (slot !== undefined) slots.push(slot);
+    }
+    this.#outbox.holdAll(slots, payload);
+  }
+
+  /** Sends to every session in use of a group; that there is none is counted. */
+  sendGroup(group: string, payload: Buffer): void {
+    const count = this.#outbox.holdThoseInUse(this.directory.group(group), payload);
+    if (count === 0) this.#counters.unknownNames++;
+  }
+
+  /** Sends to every session in use of a user; that there is none is counted. */
+  sendUser(user: string, payload: Buffer): void {
+    const count = this.#outbox.holdThoseInUse(this.directory.user(user), payload);
+    if (count === 0) this.#counters.unknownNames++;
+  }
+
+  /**
+   * Binds a session to a user, and to no other any more. A session that can't be sent to is counted and nothing else.
+   *
+   * @param user empty: to nobody
+   * @returns false when the user has a session that is to stay the only one: then this one is bound to nobody
+   */
+  bind(session: number, user: string): boolean {
+    const slot = this.#reachable(session);
+    if (slot === undefined || this.directory.bind(slot, user)) return true;
+    this.#counters.bindsRefused++;
+    return false;
+  }
+
+  /** Puts a session into a group, unless it is in as many as it may, which is counted. */
+  addToGroup(session: number, group: string): void {
+    const slot = this.#reachable(session);
+    if (slot !== undefined && this.directory.add(slot, group) === "full") this.#counters.groupsRefused++;
+  }
+
+  removeFromGroup(session: number, group: string): void {
+    const slot = this.#reachable(session);
+    if (slot !== undefined) this.directory.remove(slot, group);
   }
 
   /** The manager's `Drop`: what is queued is sent, then the connection is closed. */
@@ -450,6 +500,7 @@ export class Sessions implements SlotOwner {
   #checkTicket(slot: Slot, token: string | Buffer): Refusal | undefined {
     const ticket = this.#tickets?.check(token, slot.address) ?? "bad-ticket";
     if (typeof ticket === "string") return ticket;
+    if (this.directory.isTaken(ticket.user)) return "user-taken";
     slot.user = ticket.user;
     slot.context = ticket.context;
     return undefined;
@@ -465,6 +516,11 @@ export class Sessions implements SlotOwner {
     const closedFor = this.#closedFor;
     if (closedFor !== undefined) {
       this.#turnAway(slot, closedFor);
+      return;
+    }
+    // Another may have come in as the same user since the ticket was looked at.
+    if (slot.user !== undefined && !this.directory.bind(slot, slot.user)) {
+      this.#turnAway(slot, "user-taken");
       return;
     }
     this.table.disarm(slot);
@@ -542,6 +598,14 @@ export class Sessions implements SlotOwner {
     if (banMs !== undefined) this.#gate.ban(address, banMs);
   }
 
+  /** The slot of a session that can be sent to; an id that is stale, or guessed, is counted. */
+  #reachable(session: number): Slot | undefined {
+    const slot = this.table.find(session);
+    if (slot?.phase === "inUse" || slot?.phase === "asking") return slot;
+    this.#counters.staleFrames++;
+    return undefined;
+  }
+
   /** The slot of a session that the manager was told of; an id that is stale, or guessed, is counted. */
   #announced(session: number): Slot | undefined {
     const slot = this.table.find(session);
@@ -597,6 +661,9 @@ export class Sessions implements SlotOwner {
     const was = slot.phase;
     slot.phase = decision.to;
     if (was === "inUse") this.#leaveLive(slot);
+    // Who ends gives up its names at once: its user may be back before the slot is free.
+    const state = stateOf[decision.to];
+    if (state === "stopping" || state === "freed") this.directory.release(slot);
     for (const effect of decision.effects) this.#carryOut(effect, slot);
     this.#wakeWatchers();
   }

@@ -59,9 +59,12 @@ export class Slot implements ConnectionSink {
   entered = false;
   /** Why it was turned away before it joined. */
   refusal: Refusal | undefined;
-  /** What its ticket says: who it is, and what the manager is to know. */
+  /** Who it is: by its ticket, and once it has joined as the directory has it. */
   user: string | undefined;
+  /** What else its ticket says for the manager. */
   context: string | undefined;
+  /** The groups that it is in, as the directory has them. */
+  groups: Set<string> | undefined;
   /** The manager, or one before it, has let it in. */
   admitted = false;
   /** It was announced to another manager before. */
@@ -155,6 +158,7 @@ export class Slot implements ConnectionSink {
     this.refusal = undefined;
     this.user = undefined;
     this.context = undefined;
+    this.groups = undefined;
     this.admitted = false;
     this.rejoined = false;
     this.lostBytes = 0;

@@ -247,6 +247,8 @@ function statusOf(refusal: Refusal): number {
     case "expired-ticket":
     case "replayed-ticket":
       return 401;
+    case "user-taken":
+      return 409;
     case "bad-proxy-header":
       return 400;
     case "too-many-connections":

@@ -32,6 +32,7 @@ export const closeCodes: Readonly<Record<EndReason, number>> = {
   "slow-consumer": CloseCode.policyViolation,
   "rate-limited": CloseCode.policyViolation,
   denied: CloseCode.policyViolation,
+  replaced: CloseCode.policyViolation,
   "not-admitted": CloseCode.tryAgainLater,
   "too-big": CloseCode.tooBig,
   error: CloseCode.internalError,

@@ -20,7 +20,8 @@ import {
   spoiled,
 } from "../proto/body-specs.ts";
 import { type Packable, pack, Raw } from "../proto/msgpack.ts";
-import { frame, header, hex } from "../proto/support.ts";
+import { badNames } from "../proto/names.ts";
+import { frame, header, hex, sessionFrame } from "../proto/support.ts";
 import type { Random } from "./random.ts";
 
 /** Bytes that must end a link, and the code that they must end it with. */
@@ -32,12 +33,23 @@ export interface Fault {
 
 /** Every fault of what a gateway sends. */
 export function gatewayFaults(): Fault[] {
-  return faultsOf(FromGateway, fromGatewayBounds, gatewayBodies);
+  return [
+    ...faultsOf(FromGateway, fromGatewayBounds, gatewayBodies),
+    ...nameFaults("BindRefused", FromGateway.BindRefused),
+  ];
 }
 
 /** Every fault of what a manager sends. */
 export function managerFaults(): Fault[] {
-  return faultsOf(FromManager, fromManagerBounds, managerBodies);
+  return [
+    ...faultsOf(FromManager, fromManagerBounds, managerBodies),
+    ...nameFaults("Bind", FromManager.Bind).filter(({ bytes }) => bytes.length > 12),
+    ...nameFaults("GroupAdd", FromManager.GroupAdd),
+    ...nameFaults("GroupRemove", FromManager.GroupRemove),
+    ...prefixFaults("MsgGroup", FromManager.MsgGroup),
+    ...prefixFaults("MsgUser", FromManager.MsgUser),
+    ...countFaults(),
+  ];
 }
 
 function faultsOf(
@@ -51,6 +63,39 @@ function faultsOf(
     return bodyFaults(type, bounds.get(type), keys);
   });
   return [...unknownTypes(bounds), ...ofHeaders, ...ofBodies];
+}
+
+/** A session, and behind it what is no name. */
+function nameFaults(frameName: string, type: number): Fault[] {
+  return badNames.map(({ name, bytes }) => ({
+    name: `${frameName} with ${name} for a name`,
+    bytes: sessionFrame(type, 0x00100000, bytes),
+    code: "bad-body",
+  }));
+}
+
+/** A name behind its length, which is none, or ends behind the frame. */
+function prefixFaults(frameName: string, type: number): Fault[] {
+  const badLengths = ["01", "02 61", "80 61", "ff 61"].map((digits) => ({ name: digits, body: hex(digits) }));
+  const bodies = badNames.map(({ name, bytes }) => ({
+    name,
+    body: Buffer.concat([Buffer.from([bytes.length]), bytes, hex("00")]),
+  }));
+  return [...badLengths, ...bodies].map(({ name, body }) => ({
+    name: `${frameName} with ${name} for a name`,
+    bytes: frame(type, body),
+    code: "bad-body",
+  }));
+}
+
+/** For more sessions than follow. */
+function countFaults(): Fault[] {
+  const bodies = ["01000000", "01000000 000010", "02000000 00001000 0000", "00000040 00001000", "ffffffff"];
+  return bodies.map((digits) => ({
+    name: `MsgMany of ${digits}`,
+    bytes: frame(FromManager.MsgMany, hex(digits)),
+    code: "bad-body",
+  }));
 }
 
 function unknownTypes(bounds: ReadonlyMap<number, BodyBounds>): Fault[] {

@@ -51,6 +51,12 @@ const earlyFaults: readonly Fault[] = [
   fault("an early MsgAll", "unexpected-frame", (batch) => toGateway.messageAll(batch, epoch)),
   fault("an early Drop", "unexpected-frame", (batch) => toGateway.drop(batch, 0x00100000)),
   fault("an early DropDiscard", "unexpected-frame", (batch) => toGateway.dropDiscard(batch, 0x00100000)),
+  fault("an early MsgMany", "unexpected-frame", (batch) => toGateway.messageMany(batch, [], epoch)),
+  fault("an early Bind", "unexpected-frame", (batch) => toGateway.bind(batch, 0x00100000, "ann")),
+  fault("an early GroupAdd", "unexpected-frame", (batch) => toGateway.addToGroup(batch, 0x00100000, "a")),
+  fault("an early GroupRemove", "unexpected-frame", (batch) => toGateway.removeFromGroup(batch, 1, "a")),
+  fault("an early MsgGroup", "unexpected-frame", (batch) => toGateway.messageGroup(batch, "a", epoch)),
+  fault("an early MsgUser", "unexpected-frame", (batch) => toGateway.messageUser(batch, "a", epoch)),
   fault("an early Admit", "unexpected-frame", (batch) => toGateway.admit(batch, 0x00100000)),
   fault("an early Shutdown", "unexpected-frame", (batch) => toGateway.shutdown(batch)),
   fault("an early Pong", "unexpected-frame", (batch) => toGateway.pong(batch, { seq: 0, at: 0 })),
@@ -289,7 +295,8 @@ class GatewayFuzz implements Fuzz {
     if (kind < 10) this.#admit(batch);
     else if (kind < 60) toGateway.message(batch, session, this.#payload(markOf(session)));
     else if (kind < 70) toGateway.messageAll(batch, this.#payload(MARK_OF_ALL));
-    else if (kind < 80) this.#acknowledge(batch, unacknowledged);
+    else if (kind < 76) this.#named(batch, session);
+    else if (kind < 82) this.#acknowledge(batch, unacknowledged);
     else if (kind < 84) toGateway.drop(batch, session);
     else if (kind < 87) toGateway.dropDiscard(batch, session);
     else if (kind < 90)
@@ -307,6 +314,19 @@ class GatewayFuzz implements Fuzz {
     const { received } = this.world;
     const frames = random.chance(0.8) ? received : random.below(received + 1);
     toGateway.ack(batch, frames);
+  }
+
+  /** Names a session, or sends to who is called so. */
+  #named(batch: FrameBatch, session: number): void {
+    const random = this.#random;
+    const name = random.pick(["a", "b", "c", "d"]);
+    const kind = random.below(6);
+    if (kind === 0) toGateway.bind(batch, session, random.chance(0.2) ? "" : name);
+    else if (kind === 1) toGateway.addToGroup(batch, session, name);
+    else if (kind === 2) toGateway.removeFromGroup(batch, session, name);
+    else if (kind === 3) toGateway.messageGroup(batch, name, this.#payload(MARK_OF_ALL));
+    else if (kind === 4) toGateway.messageUser(batch, name, this.#payload(MARK_OF_ALL));
+    else toGateway.messageMany(batch, [session, random.u32(), session], this.#payload(markOf(session)));
   }
 
   /** Mostly one that is there; else one that has ended, or never was. */

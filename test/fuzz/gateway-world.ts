@@ -34,6 +34,7 @@ const limits = {
   retainBytes: 6000,
   maxFrame: 128 * 1024,
   maxCapacity: MAX_CAPACITY,
+  userPolicy: "refuse-new",
   reconnectMinMs: 1,
   reconnectMaxMs: 10,
   clientBufferBytes: 16 * 1024,
@@ -150,6 +151,15 @@ export class GatewayWorld {
       handler: {
         message: (session, bytes, start, end) => this.sessions.send(session, bytes.subarray(start, end)),
         messageAll: (bytes, start, end) => this.sessions.sendAll(bytes.subarray(start, end)),
+        messageMany: (ids, bytes, start, end) => this.sessions.sendMany(ids, bytes.subarray(start, end)),
+        messageGroup: (group, bytes, start, end) =>
+          this.sessions.sendGroup(group, bytes.subarray(start, end)),
+        messageUser: (user, bytes, start, end) => this.sessions.sendUser(user, bytes.subarray(start, end)),
+        bind: (session, user) => {
+          if (!this.sessions.bind(session, user)) this.link.bindRefused(session, user);
+        },
+        addToGroup: (session, group) => this.sessions.addToGroup(session, group),
+        removeFromGroup: (session, group) => this.sessions.removeFromGroup(session, group),
         drop: (session, order) => this.sessions.drop(session, order),
         dropDiscard: (session, order) => this.sessions.dropDiscard(session, order),
         admit: (session) => this.sessions.admit(session),
@@ -278,6 +288,8 @@ export class GatewayWorld {
     for (const client of this.clients) this.#end(client);
     const { table, liveCount, connectedCount } = this.sessions;
     assert.deepEqual([liveCount, connectedCount, table.usedCount], [0, 0, 0], "sessions are left");
+    const { userCount, groupCount } = this.sessions.directory;
+    assert.deepEqual([userCount, groupCount], [0, 0], "names are left");
     assert.equal(this.#gate.inside, 0, "addresses are counted that have left");
   }
 
@@ -395,6 +407,8 @@ export class GatewayWorld {
         if (this.admitted.has(session)) this.admittedMessages++;
         if (this.checkClients) assert.ok(!this.asking.has(session), "a Msg of a session that is not let in");
       },
+      bindRefused: (session) =>
+        assert.ok(this.live.has(session), "a BindRefused of a session that is not there"),
       disconnected: (session) => {
         this.asking.delete(session);
         this.admitted.delete(session);

@@ -265,6 +265,7 @@ export class ManagerWorld {
       if (session.rejoined) this.counts.rejoins++;
     },
     message: (session, payload) => this.#message(session, payload),
+    bindRefused: (session) => assert.ok(this.#joined.has(session), "a session was refused that is not there"),
     left: (session, { reason, by }) => {
       assert.ok(this.#joined.delete(session), "a session has left that was not there");
       assert.ok(session.dropped && reason !== undefined && by !== undefined);
@@ -347,6 +348,12 @@ export class ManagerWorld {
         find(id);
       },
       messageAll: () => assert.ok(answered),
+      messageMany: (ids) => ids.forEach(find),
+      bind: find,
+      addToGroup: find,
+      removeFromGroup: find,
+      messageGroup: () => assert.ok(answered),
+      messageUser: () => assert.ok(answered),
       shutdown: () => assert.ok(answered),
       challenge: (challenge) => {
         assert.ok(this.hasSecret && this.challenge === undefined && !answered, "a Challenge out of place");

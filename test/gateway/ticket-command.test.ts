@@ -91,8 +91,9 @@ describe("sidegate ticket", () => {
 
   for (const [what, args, message] of [
     ["nobody", [], /with --user/],
-    ["an empty user", ["--user", ""], /--user must have 1 to 128 characters, and has 0/],
+    ["an empty user", ["--user", ""], /--user must have 1 to 128 bytes, and has 0/],
     ["a user that is too long", ["--user", "x".repeat(129)], /--user must have.*has 129/],
+    ["a user of too many bytes", ["--user", "é".repeat(65)], /--user must have.*has 130/],
     ["a context that is too long", ["--user", "a", "--context", "x".repeat(129)], /--context must have/],
     ["an address that is none", ["--user", "a", "--address", "here"], /--address must be.*'here'/],
     ["a time that is none", ["--user", "a", "--ttl", "soon"], /--ttl must be a whole number.*'soon'/],

@@ -22,7 +22,8 @@ export type Heard =
   | { readonly type: "join"; readonly session: number; readonly body: body.Join }
   | { readonly type: "ack"; readonly frames: number }
   | { readonly type: "disconnected"; readonly session: number; readonly body: body.Disconnected }
-  | { readonly type: "message"; readonly session: number; readonly payload: Buffer };
+  | { readonly type: "message"; readonly session: number; readonly payload: Buffer }
+  | { readonly type: "bindRefused"; readonly session: number; readonly user: string };
 
 export type HeardOf<K extends Heard["type"]> = Extract<Heard, { type: K }>;
 
@@ -122,6 +123,7 @@ function recorder(heard: Heard[]): FromGatewayHandler {
     ack: (frames) => heard.push({ type: "ack", frames }),
     join: (session, body) => heard.push({ type: "join", session, body }),
     disconnected: (session, body) => heard.push({ type: "disconnected", session, body }),
+    bindRefused: (session, user) => heard.push({ type: "bindRefused", session, user }),
     message(session, bytes, start, end) {
       heard.push({ type: "message", session, payload: Buffer.from(bytes.subarray(start, end)) });
     },

@@ -29,6 +29,8 @@ export const LIMITS: SessionLimits = {
   byteRate: 0,
   byteBurst: 0,
   ratePolicy: "pause",
+  userPolicy: "allow",
+  maxGroupsPerSession: 3,
   maxDescriptors: Number.POSITIVE_INFINITY,
 };
 

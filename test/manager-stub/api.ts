@@ -27,6 +27,7 @@ export interface CallOptions {
 }
 
 export interface Api {
+  readonly port: number;
   /** The connections that the manager holds open. */
   readonly sockets: ReadonlySet<Socket>;
   /** Makes a request as it is, and gives its answer, which must be JSON. */
@@ -75,6 +76,7 @@ export async function startApi(
     return { status, headers: answerHeaders, body: JSON.parse(Buffer.concat(parts).toString()) };
   };
   return {
+    port,
     sockets,
     call,
     open,

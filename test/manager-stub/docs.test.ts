@@ -43,7 +43,7 @@ describe("docs/manager.md", () => {
   test("lists every option and every event of a ManagerServer", () => {
     const options = matches(interfaceBody("ManagerServerOptions"), /^ {2}readonly (\w+)\?:/gm);
     const events = matches(interfaceBody("ManagerServerEvents"), /^ {2}(\w+):/gm);
-    assert.deepEqual([options.length, events.length], [10, 9]);
+    assert.deepEqual([options.length, events.length], [10, 10]);
     const listed = firstCells("ManagerServer");
     for (const name of [...options, ...events]) assert.ok(listed.includes(name), name);
   });
@@ -133,6 +133,34 @@ describe("docs/manager.md", () => {
     assert.deepEqual(await gateway.sync(), [
       ["Admit", anna],
       ["Drop", other, { reason: "not today", code: 4003, banMs: 60_000 }],
+    ]);
+  });
+
+  test("has an example of users and groups that works", async (t) => {
+    const [, , example = ""] = matches(page, /```ts\n(.*?)```/gs);
+    const listen = `unix:${temporaryDirectory(t)}/manager.sock`;
+    const logIn = async (payload: Buffer) => payload.toString();
+    const make = () => new ManagerServer({ listen });
+    const body = example.replace("new ManagerServer", "make");
+    const manager: ManagerServer = new Function("make", "logIn", `${body}\nreturn server;`)(make, logIn);
+    await manager.listen();
+    t.after(() => manager.close());
+    const gateway = await RawGateway.registered(t, listen);
+    const [first, second] = [session(0), session(1)];
+    gateway.join(first, second);
+    for (const id of [first, second]) gateway.message(id, "anna");
+    assert.deepEqual(await gateway.sync(), [
+      ["GroupAdd", first, "lobby"],
+      ["GroupAdd", second, "lobby"],
+      ["Bind", first, "anna"],
+      ["Bind", second, "anna"],
+    ]);
+    gateway.send((batch) => toManager.bindRefused(batch, second, "anna"));
+    gateway.message(first, "hello");
+    assert.deepEqual(await gateway.sync(), [
+      ["Bind", second, ""],
+      ["Drop", second, { reason: "anna is in already" }],
+      ["MsgGroup", "lobby", "hello"],
     ]);
   });
 

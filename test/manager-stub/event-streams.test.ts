@@ -215,7 +215,7 @@ describe("a listener that does not read", () => {
     const listener = await Listener.open(t, await startApi(t, manager));
     const from = { gateway: view.id, addr: "203.0.113.9", port: 1, transport: "tcp", listener: "game" };
     const state = { rejoined: false, lostBytes: 0, admitted: true, dropped: true };
-    const one = { ...from, framing: "none", joinedAt: 0, ...state };
+    const one = { ...from, framing: "none", groups: new Set<string>(), joinedAt: 0, ...state };
     for (let id = 0; id < 10_000; id++) {
       const session: Session = { ...one, id, serial: id };
       manager.emit("leave", session, LEFT);

@@ -212,6 +212,20 @@ function describe(type: number, data: Buffer): Told {
       return [name, data.readUInt32LE(), data.toString("utf8", SESSION_BYTES)];
     case FromManager.MsgAll:
       return [name, data.toString()];
+    case FromManager.MsgMany: {
+      const count = data.readUInt32LE();
+      const ids = Array.from({ length: count }, (_, i) => data.readUInt32LE(4 + 4 * i));
+      return [name, ids, data.toString("utf8", 4 + 4 * count)];
+    }
+    case FromManager.Bind:
+    case FromManager.GroupAdd:
+    case FromManager.GroupRemove:
+      return [name, data.readUInt32LE(), data.toString("utf8", SESSION_BYTES)];
+    case FromManager.MsgGroup:
+    case FromManager.MsgUser: {
+      const at = 1 + data.readUInt8();
+      return [name, data.toString("utf8", 1, at), data.toString("utf8", at)];
+    }
     case FromManager.Drop:
     case FromManager.DropDiscard: {
       const id = data.readUInt32LE();

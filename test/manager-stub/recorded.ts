@@ -12,6 +12,7 @@ export function recordEvents(manager: ManagerServer): string[] {
   manager.on("refused", (code) => told.push(`refused: ${code}`));
   manager.on("join", ({ gateway, id }) => told.push(`join ${gateway}/${id}`));
   manager.on("message", ({ gateway, id }, payload) => told.push(`message ${gateway}/${id}: ${payload}`));
+  manager.on("bindRefused", ({ gateway, id }, user) => told.push(`bind refused ${gateway}/${id}: ${user}`));
   manager.on("leave", ({ gateway, id }, { by, reason }) =>
     told.push(`leave ${gateway}/${id}: ${by} ${reason}`),
   );

@@ -10,7 +10,7 @@ import { JOIN, LEFT, RawGateway, session } from "./raw-gateway.ts";
 const [first, second, third] = [session(0), session(1), session(2)];
 
 /** How it is with a client that has just joined. */
-const NEW = { rejoined: false, lostBytes: 0, admitted: true, dropped: false };
+const NEW = { groups: new Set<string>(), rejoined: false, lostBytes: 0, admitted: true, dropped: false };
 
 describe("a client that joins", () => {
   test("is told with all that its gateway says of it", async (t) => {

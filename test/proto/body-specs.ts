@@ -175,6 +175,7 @@ export const gatewayBodies = {
       rejoin: optional(boolean),
       admitted: optional(boolean),
       lostBytes: optional(count),
+      groups: optional(list(text(128), 256)),
     },
   },
   CLDisconnected: {
@@ -195,6 +196,7 @@ export const gatewayBodies = {
         "too-big",
         "denied",
         "not-admitted",
+        "replaced",
         "handoff",
       ),
       by: oneOf("client", "gateway", "manager"),
@@ -240,6 +242,7 @@ export const gatewayBodies = {
       endpoints: list(endpoint, 256),
       maxFrame,
       nonce: bin(16),
+      maxGroups: optional(integer(1, 256)),
       resume: optional(map({ epoch: bin(16), received: count })),
     },
   },

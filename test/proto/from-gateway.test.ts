@@ -8,6 +8,7 @@ import { FrameReader } from "../../proto/frame-reader.ts";
 import { type FromGatewayHandler, readFromGateway, toManager } from "../../proto/from-gateway.ts";
 import { anyOf, gatewayBodies, sample } from "./body-specs.ts";
 import { pack } from "./msgpack.ts";
+import { anyName, badNames } from "./names.ts";
 import { cutAnywhere, frame, hex, refusal, sessionFrame } from "./support.ts";
 
 type Said =
@@ -19,7 +20,8 @@ type Said =
   | { readonly what: "proof"; readonly body: body.Proof }
   | { readonly what: "listening"; readonly body: body.Listening }
   | { readonly what: "draining"; readonly body: body.Draining }
-  | { readonly what: "ack"; readonly frames: number };
+  | { readonly what: "ack"; readonly frames: number }
+  | { readonly what: "bindRefused"; readonly session: number; readonly user: string };
 
 function say(batch: FrameBatch, said: Said): void {
   if (said.what === "message") toManager.message(batch, said.session, said.payload, 0, said.payload.length);
@@ -30,6 +32,7 @@ function say(batch: FrameBatch, said: Said): void {
   else if (said.what === "proof") toManager.proof(batch, said.body);
   else if (said.what === "listening") toManager.listening(batch, said.body.endpoints);
   else if (said.what === "ack") toManager.ack(batch, said.frames);
+  else if (said.what === "bindRefused") toManager.bindRefused(batch, said.session, said.user);
   else toManager.draining(batch, said.body);
 }
 
@@ -47,6 +50,7 @@ function listener(heard: Said[]): FromGatewayHandler {
     listening: (body) => heard.push({ what: "listening", body }),
     draining: (body) => heard.push({ what: "draining", body }),
     ack: (frames) => heard.push({ what: "ack", frames }),
+    bindRefused: (session, user) => heard.push({ what: "bindRefused", session, user }),
   };
 }
 
@@ -82,6 +86,7 @@ const anything = fc.oneof(
   record({ what: fc.constant("listening"), body: bodyOf("Listening") }),
   record({ what: fc.constant("draining"), body: bodyOf("Draining") }),
   record({ what: fc.constant("ack"), frames: fc.maxSafeNat() }),
+  record({ what: fc.constant("bindRefused"), session, user: anyName }),
 ) as fc.Arbitrary<Said>;
 
 describe("what a gateway says", () => {
@@ -138,12 +143,18 @@ describe("what a manager hears", () => {
 
   test("a body that is no map, or not the frame's own, is refused and tells no handler", () => {
     for (const [name, type] of Object.entries(FromGateway)) {
-      if (name === "Msg" || name === "Ack") continue;
+      if (name === "Msg" || name === "Ack" || name === "BindRefused") continue;
       const send = name.startsWith("CL")
         ? sessionFrame.bind(undefined, type, 7)
         : frame.bind(undefined, type);
       assert.throws(() => hear(send(hex("c0"))), refusal("bad-map"));
       assert.throws(() => hear(send(hex("80"))), refusal("bad-body", RegExp(`^${name}\\.`)));
     }
+  });
+
+  test("a BindRefused without a name that is one is refused", () => {
+    for (const { name, bytes } of badNames)
+      assert.throws(() => hear(sessionFrame(FromGateway.BindRefused, 7, bytes)), refusal("bad-body"), name);
+    assert.throws(() => hear(frame(FromGateway.BindRefused, hex("070000"))), refusal("bad-length"));
   });
 });

@@ -8,6 +8,7 @@ import { FrameReader } from "../../proto/frame-reader.ts";
 import { type FromManagerHandler, readFromManager, toGateway } from "../../proto/from-manager.ts";
 import { anyOf, managerBodies, sample } from "./body-specs.ts";
 import { pack } from "./msgpack.ts";
+import { anyName, badNames } from "./names.ts";
 import { cutAnywhere, frame, hex, refusal, sessionFrame } from "./support.ts";
 
 type Said =
@@ -21,7 +22,13 @@ type Said =
   | { readonly what: "challenge"; readonly body: body.Challenge }
   | { readonly what: "pong"; readonly body: body.Pong }
   | { readonly what: "admit"; readonly session: number }
-  | { readonly what: "ack"; readonly frames: number };
+  | { readonly what: "ack"; readonly frames: number }
+  | { readonly what: "messageMany"; readonly sessions: Uint32Array; readonly payload: Buffer }
+  | { readonly what: "messageGroup"; readonly name: string; readonly payload: Buffer }
+  | { readonly what: "messageUser"; readonly name: string; readonly payload: Buffer }
+  | { readonly what: "bind"; readonly session: number; readonly name: string }
+  | { readonly what: "addToGroup"; readonly session: number; readonly name: string }
+  | { readonly what: "removeFromGroup"; readonly session: number; readonly name: string };
 
 function say(batch: FrameBatch, said: Said): void {
   if (said.what === "message") toGateway.message(batch, said.session, said.payload);
@@ -34,6 +41,11 @@ function say(batch: FrameBatch, said: Said): void {
   else if (said.what === "challenge") toGateway.challenge(batch, said.body);
   else if (said.what === "admit") toGateway.admit(batch, said.session);
   else if (said.what === "ack") toGateway.ack(batch, said.frames);
+  else if (said.what === "messageMany") toGateway.messageMany(batch, said.sessions, said.payload);
+  else if (said.what === "messageGroup" || said.what === "messageUser")
+    toGateway[said.what](batch, said.name, said.payload);
+  else if (said.what === "bind" || said.what === "addToGroup" || said.what === "removeFromGroup")
+    toGateway[said.what](batch, said.session, said.name);
   else toGateway.pong(batch, said.body);
 }
 
@@ -62,6 +74,18 @@ function listener(heard: Said[]): FromManagerHandler {
     pong: (body) => heard.push({ what: "pong", body }),
     admit: (session) => heard.push({ what: "admit", session }),
     ack: (frames) => heard.push({ what: "ack", frames }),
+    messageMany(sessions, bytes, start, end) {
+      heard.push({ what: "messageMany", sessions, payload: Buffer.from(bytes.subarray(start, end)) });
+    },
+    messageGroup(name, bytes, start, end) {
+      heard.push({ what: "messageGroup", name, payload: Buffer.from(bytes.subarray(start, end)) });
+    },
+    messageUser(name, bytes, start, end) {
+      heard.push({ what: "messageUser", name, payload: Buffer.from(bytes.subarray(start, end)) });
+    },
+    bind: (session, name) => heard.push({ what: "bind", session, name }),
+    addToGroup: (session, name) => heard.push({ what: "addToGroup", session, name }),
+    removeFromGroup: (session, name) => heard.push({ what: "removeFromGroup", session, name }),
   };
 }
 
@@ -99,6 +123,10 @@ const anything = fc.oneof(
   record({ what: fc.constant("pong"), body: bodyOf("Pong") }),
   record({ what: fc.constant("admit"), session }),
   record({ what: fc.constant("ack"), frames: fc.maxSafeNat() }),
+  record({ what: fc.constant("messageMany"), sessions: fc.uint32Array({ maxLength: 20 }), payload }),
+  record({ what: fc.constantFrom("messageGroup", "messageUser"), name: anyName, payload }),
+  record({ what: fc.constantFrom("addToGroup", "removeFromGroup"), session, name: anyName }),
+  record({ what: fc.constant("bind"), session, name: fc.oneof(anyName, fc.constant("")) }),
 ) as fc.Arbitrary<Said>;
 
 describe("what a manager says", () => {
@@ -217,6 +245,101 @@ describe("what a gateway hears", () => {
     const registered = sample(managerBodies.Registered.keys);
     assert.deepEqual(hear(frame(FromManager.Registered, pack(registered))), [
       { what: "registered", body: registered },
+    ]);
+  });
+});
+
+describe("what is for many", () => {
+  const written = (write: (batch: FrameBatch) => void) => {
+    const batch = new FrameBatch();
+    write(batch);
+    return Buffer.concat(batch.take());
+  };
+
+  test("is told with their ids and the payload, once", () => {
+    const bytes = written((batch) => toGateway.messageMany(batch, [0x00300007, 0xffffffff], hex("6869")));
+    assert.deepEqual(bytes, hex("20000000 0e000000 02000000 07003000 ffffffff 6869"));
+  });
+
+  test("is told with a name behind its length in bytes", () => {
+    assert.deepEqual(
+      written((batch) => toGateway.messageGroup(batch, "é", hex("6869"))),
+      hex("24000000 05000000 02 c3a9 6869"),
+    );
+    assert.deepEqual(
+      written((batch) => toGateway.messageUser(batch, "ann", Buffer.alloc(0))),
+      hex("25000000 04000000 03 616e6e"),
+    );
+  });
+
+  test("may be for nobody, and may be empty", () => {
+    assert.deepEqual(hear(frame(FromManager.MsgMany, hex("00000000"))), [
+      { what: "messageMany", sessions: new Uint32Array(0), payload: Buffer.alloc(0) },
+    ]);
+    assert.deepEqual(hear(frame(FromManager.MsgGroup, hex("01 61"))), [
+      { what: "messageGroup", name: "a", payload: Buffer.alloc(0) },
+    ]);
+  });
+
+  test("for more sessions than there are in it is refused", () => {
+    const one = "07003000";
+    for (const [count, rest] of [
+      ["01000000", ""],
+      ["01000000", "070030"],
+      ["03000000", one + one],
+      ["00000040", one],
+      ["ffffffff", one],
+    ]) {
+      const body = hex(`${count}${rest}`);
+      assert.throws(() => hear(frame(FromManager.MsgMany, body)), refusal("bad-body", /^MsgMany /));
+    }
+    assert.throws(() => hear(frame(FromManager.MsgMany, hex("010000"))), refusal("bad-length"));
+  });
+
+  test("has a list of sessions of its own, which outlives the frame's bytes", () => {
+    const bytes = frame(FromManager.MsgMany, hex("01000000 07003000"));
+    const [heard] = hear(bytes);
+    bytes.fill(0xff);
+    assert.deepEqual(heard?.what === "messageMany" && [...heard.sessions], [0x00300007]);
+  });
+
+  test("with a name that is none is refused", () => {
+    for (const type of ["MsgGroup", "MsgUser"] as const) {
+      for (const { name, bytes } of badNames) {
+        const body = Buffer.concat([Buffer.from([bytes.length]), bytes, hex("00")]);
+        const wrong = refusal("bad-body", RegExp(`^${type}'s name`));
+        assert.throws(() => hear(frame(FromManager[type], body)), wrong, name);
+      }
+      for (const body of ["01", "03 6162", "ff 61"])
+        assert.throws(
+          () => hear(frame(FromManager[type], hex(body))),
+          refusal("bad-body", /behind the frame/),
+        );
+      assert.throws(() => hear(frame(FromManager[type])), refusal("bad-length"));
+    }
+  });
+});
+
+describe("a name", () => {
+  test("that is none is refused, of a user as of a group", () => {
+    for (const type of ["Bind", "GroupAdd", "GroupRemove"] as const) {
+      for (const { name, bytes } of badNames) {
+        if (type === "Bind" && bytes.length === 0) continue;
+        const wrong = refusal("bad-body", RegExp(`^${type}'s name`));
+        assert.throws(() => hear(sessionFrame(FromManager[type], 7, bytes)), wrong, name);
+      }
+      assert.throws(() => hear(frame(FromManager[type], hex("070030"))), refusal("bad-length"));
+    }
+  });
+
+  test("of a user may be left out", () => {
+    assert.deepEqual(hear(sessionFrame(FromManager.Bind, 7)), [{ what: "bind", session: 7, name: "" }]);
+  });
+
+  test("is its bytes: a byte order mark is a part of it", () => {
+    const marked = Buffer.from("\ufeffann");
+    assert.deepEqual(hear(sessionFrame(FromManager.Bind, 7, marked)), [
+      { what: "bind", session: 7, name: "\ufeffann" },
     ]);
   });
 });
