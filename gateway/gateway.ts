@@ -98,8 +98,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       readDone: () => sessions.flush(),
       congested(congested) {
         if (congested) counters.linkPauses++;
-        sessions.setPaused(congested);
-        if (!congested) lifecycle.relieved();
+        lifecycle.congested(congested);
       },
       behind(behind) {
         sessions.managerBehind = behind;

@@ -96,9 +96,10 @@ export class Lifecycle {
     this.#step(() => this.#redialOrEnd(loss));
   }
 
-  /** The link takes more again. */
-  relieved(): void {
-    this.#goOn();
+  /** The link takes no more, or does again. */
+  congested(congested: boolean): void {
+    this.#options.sessions.setPaused(congested);
+    if (!congested) this.#goOn();
   }
 
   /** Keeps the clients, unread, for as long as a manager may take to come back. */

@@ -116,8 +116,8 @@ export class Sessions implements SlotOwner {
   readonly #live: Slot[] = [];
   /** Sessions that are not read because they have said too much. */
   #throttled: Slot[] = [];
-  /** Sessions that wait to be announced to another manager, with the id that each had then. */
-  #adrift: { readonly slot: Slot; readonly session: number }[] = [];
+  /** Sessions that wait to be announced to another manager, and some that have ended meanwhile. */
+  #adrift: Slot[] = [];
   #connectedCount = 0;
   /** Nobody is read: the link does not drain, or there is none. */
   #congested = false;
@@ -309,8 +309,7 @@ export class Sessions implements SlotOwner {
       slot.lostBytes += lostBytes.get(slot.session) ?? 0;
       this.#apply(slot, "orphan");
     }
-    const adrift = this.table.slots.filter((slot) => slot.phase === "adrift");
-    this.#adrift = adrift.map((slot) => ({ slot, session: slot.session }));
+    this.#adrift = this.table.slots.filter((slot) => slot.phase === "adrift");
   }
 
   /** How many sessions wait to be announced again, some of which may have ended meanwhile. */
@@ -320,8 +319,8 @@ export class Sessions implements SlotOwner {
 
   /** Announces sessions that wait for it, `limit` at most. */
   rejoin(limit: number): void {
-    for (const { slot, session } of this.#adrift.splice(0, limit)) {
-      if (slot.session !== session || slot.phase !== "adrift") continue;
+    for (const slot of this.#adrift.splice(0, limit)) {
+      if (slot.phase !== "adrift") continue;
       if (this.admission && !slot.admitted) this.#ask(slot);
       else this.#apply(slot, "ready");
     }

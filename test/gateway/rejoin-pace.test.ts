@@ -64,10 +64,7 @@ function assemble() {
       shutdown() {},
       registered: (registered, lostBytes) => lifecycle.registered(registered, lostBytes),
       readDone: () => sessions.flush(),
-      congested(congested) {
-        sessions.setPaused(congested);
-        if (!congested) lifecycle.relieved();
-      },
+      congested: (congested) => lifecycle.congested(congested),
       behind: (behind) => {
         sessions.managerBehind = behind;
       },
@@ -219,6 +216,53 @@ describe("twenty thousand clients that are announced again", () => {
       return next.listens;
     }, "the gateway listens");
     assert.equal(next.joins.length, CLIENTS);
+  });
+
+  for (const [what, received] of [
+    ["goes on", true],
+    ["is another", false],
+  ] as const) {
+    test(`wait for acknowledgements no longer than the link is there, and then for those of the next, which ${what}`, async (t) => {
+      const { parts, link, next, known } = await held(t);
+      next.register(2);
+      await until(() => link.congested, "too much is kept");
+      await turn();
+      next.hear();
+      next.stream.destroy();
+      const last = await dialled(parts, 3);
+      if (received) last.register(2, next.numbered - 1);
+      else last.register(3);
+      const before = received ? next.numbered - 1 : 0;
+      await until(() => {
+        last.acknowledge(before);
+        return last.listens;
+      }, "the gateway listens");
+      const told = [...next.joins.slice(0, before), ...last.joins];
+      assert.deepEqual(told.toSorted(), known.toSorted());
+    });
+  }
+
+  test("end with the gateway, also while they wait for acknowledgements", async (t) => {
+    const { link, next, clients, sessions, lifecycle, clock } = await held(t);
+    next.register(2);
+    await until(() => link.congested, "too much is kept");
+    const announced = sessions.liveCount;
+    assert.ok(announced < CLIENTS);
+    lifecycle.drain("SIGTERM");
+    await until(() => {
+      clock.advance(1);
+      return clients.every(({ finishing }) => finishing);
+    }, "everybody is told");
+    let over = false;
+    lifecycle.ended.then(() => {
+      over = true;
+    });
+    await until(() => {
+      for (const client of clients) client.goes();
+      clock.advance(10);
+      return over;
+    }, "the gateway has ended");
+    assert.equal(next.listens, false);
   });
 
   test("and whose announcement is cut off go on where it was, once the link does", async (t) => {

@@ -273,6 +273,17 @@ describe("a manager that", () => {
     assert.equal(await resumeOf(await raw.nextLink()), undefined);
   });
 
+  test("goes on after a protocol error, though nobody has asked for it, loses its link again: bad-body", async (t) => {
+    const { raw, recorded, link, epoch, joined } = await start(t);
+    await joined();
+    link.say((batch) => batch.frame(99, Buffer.alloc(1)));
+    await recorded.loss("unknown-type");
+    const next = await raw.nextLink();
+    next.register({ epoch, resumed: true, received: 1 });
+    await next.untilClosed();
+    await recorded.loss("bad-body");
+  });
+
   test("acknowledges less than before changes nothing", async (t) => {
     const scene = await start(t);
     const { raw, link, epoch } = scene;
@@ -354,6 +365,8 @@ describe("clients that are held", () => {
     clock.advance(holdMs - 1000);
     next.register({ epoch, resumed: true, received: 1 });
     await next.wait("listening");
+    clock.advance(2 * holdMs);
+    assert.equal(gateway.sessions.connectedCount, 1, "nobody is held any more");
     next.socket.destroy();
     await until(() => gateway.link.down, "the link is lost");
     clock.advance(holdMs - 1000);
@@ -361,7 +374,7 @@ describe("clients that are held", () => {
   });
 
   test("end with the gateway when it is told to stop", async (t) => {
-    const { raw, gateway, joined } = await start(t);
+    const { raw, gateway, joined } = await start(t, { settings: { drainMs: 3_600_000 } });
     const player = await joined();
     await raw.close();
     await until(() => gateway.link.down, "the link is lost");
@@ -377,7 +390,7 @@ describe("a manager that reads and does not acknowledge", () => {
       const settings = { retainBytes: MIB, readPath };
       const { gateway, link, client, joined } = await start(t, { settings });
       link.keepsFrames = false;
-      const { client: player } = await joined();
+      const { client: player, session } = await joined();
       const sent = randomBytes(6 * MIB);
       player.send(sent);
       const receivedBytes = () => link.all("message").reduce((sum, { payload }) => sum + payload.length, 0);
@@ -389,6 +402,10 @@ describe("a manager that reads and does not acknowledge", () => {
       assert.equal(gateway.counters.refusals["manager-behind"], 1);
       assert.equal(gateway.counters.linkPauses, 1);
 
+      link.acknowledge(Math.floor(link.numbered / 4));
+      say(link, session, "read");
+      await player.expect("read");
+      assert.equal(gateway.link.congested, true, "more than half of it is still kept");
       link.acknowledge(link.numbered);
       await until(() => receivedBytes() > MIB + 128 * KIB, "the client is read again");
       link.acknowledging = true;
