@@ -64,7 +64,7 @@ describe("a close frame", () => {
       [1000, ["dropped", "client-closed", "client-reset", "drop-discarded", "handoff"]],
       [1001, ["shutdown", "idle"]],
       [1002, ["bad-frame"]],
-      [1008, ["slow-consumer", "rate-limited", "denied"]],
+      [1008, ["slow-consumer", "rate-limited", "denied", "replaced"]],
       [1009, ["too-big"]],
       [1011, ["error"]],
       [1012, ["manager-lost"]],
