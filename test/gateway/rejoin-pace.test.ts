@@ -247,6 +247,7 @@ describe("twenty thousand clients that are announced again", () => {
       clock.advance(1);
       return clients.every(({ finishing }) => finishing);
     }, "everybody is told");
+    assert.equal(link.up, true, "it has not taken the link's end");
     let over = false;
     lifecycle.ended.then(() => {
       over = true;
