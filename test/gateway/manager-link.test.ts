@@ -27,6 +27,12 @@ describe("what a gateway says in one turn", () => {
         drop() {},
         dropDiscard() {},
         admit() {},
+        messageMany() {},
+        bind() {},
+        addToGroup() {},
+        removeFromGroup() {},
+        messageGroup() {},
+        messageUser() {},
         shutdown() {},
         registered() {
           link.join(1, JOIN);
