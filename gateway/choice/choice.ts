@@ -31,7 +31,7 @@ export interface Applicant {
 /** A manager that takes new sessions. */
 export interface Candidate {
   readonly name: string;
-  /** How many sessions it has. */
+  /** How many sessions it has, those included that were given to it and have not joined yet. */
   readonly sessionCount: number;
 }
 

@@ -63,7 +63,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "gateway/descriptors.ts": ["node:fs"],
   "gateway/exit-codes.ts": [],
   "gateway/suggestion.ts": ["fastest-levenshtein"],
-  "gateway/choice": ["gateway/choice", "node:crypto"],
+  "gateway/choice": ["gateway/choice"],
   "gateway/framing": ["gateway/framing"],
   "gateway/guard": ["gateway/guard", "gateway/clock.ts", "node:*"],
   "gateway/transports": [
