@@ -44,6 +44,8 @@ export const refusals = [
   "replayed-ticket",
   /** Its ticket is of a user who is in already, and may be in once. */
   "user-taken",
+  /** What it shows, its ticket or what it said first, names no manager that there is. */
+  "unknown-manager",
   /** All slots are taken. */
   "no-slot",
   /** There is no manager to hand it to. */
