@@ -2,21 +2,28 @@
 
 import type { Logger } from "pino";
 import type { Endpoint } from "../proto/bodies.ts";
+import { createChoice } from "./choice/create-choice.ts";
+import { Failover } from "./choice/failover.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
-import { readCredentials } from "./credentials.ts";
+import { type Credentials, readCredentials } from "./credentials.ts";
 import type { Ending } from "./exit-codes.ts";
 import { watchFiles } from "./file-watch.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { createGuard, createTicketChecker, sessionLimits } from "./limits.ts";
 import { dialer } from "./links/dial.ts";
-import { ManagerLink } from "./links/manager-link.ts";
+import type { ManagerAddress } from "./links/manager-address.ts";
+import { ManagerLink, type ManagerLinkHandler } from "./links/manager-link.ts";
+import { ManagerLife } from "./manager-life.ts";
 import { Counters } from "./metrics/counters.ts";
 import { ProcessMeter } from "./metrics/process-stats.ts";
 import { reportRefusals } from "./refusal-report.ts";
+import { sessionCommands } from "./routers/commands.ts";
 import { ManagerRouter } from "./routers/manager.ts";
+import type { Roster } from "./slots/roster.ts";
 import { Sessions } from "./slots/sessions.ts";
 import { createListener } from "./transports/create-listener.ts";
+import type { Listener } from "./transports/listener.ts";
 import {
   ordinaryReadPath,
   type ReadPath,
@@ -39,7 +46,8 @@ export interface Gateway {
   readonly ended: Promise<Ending>;
   readonly sessions: Sessions;
   readonly counters: Counters;
-  readonly link: ManagerLink;
+  /** Its managers, in configured order. */
+  readonly managers: readonly ManagerLife[];
   /** Where it listens: as configured, and once it is registered as bound. */
   readonly endpoints: readonly Endpoint[];
   /** Ends the gateway in good order; see Lifecycle. */
@@ -58,61 +66,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { secret, ticketSecret, tls, warnings } = readCredentials(config);
   for (const warning of warnings) log.warn(warning);
   const counters = new Counters();
-  const meter = new ProcessMeter();
   const readPath = await chooseReadPath(config.readPath, log);
-
-  const link = new ManagerLink({
-    dial: dialer(config.manager, tls),
-    secret,
-    identity: () => ({
-      name: config.name,
-      pid: process.pid,
-      endpoints: listeners.map((one) => one.endpoint),
-      maxGroups: config.maxGroupsPerSession,
-    }),
-    vitals: () => vitals(sessions, counters, meter),
-    handler: {
-      message: (session, bytes, start, end) => sessions.send(session, bytes.subarray(start, end)),
-      messageAll: (bytes, start, end) => sessions.sendAll(bytes.subarray(start, end)),
-      messageMany: (ids, bytes, start, end) => sessions.sendMany(ids, bytes.subarray(start, end)),
-      messageGroup: (group, bytes, start, end) => sessions.sendGroup(group, bytes.subarray(start, end)),
-      messageUser: (user, bytes, start, end) => sessions.sendUser(user, bytes.subarray(start, end)),
-      bind(session, user) {
-        if (!sessions.bind(session, user)) link.bindRefused(session, user);
-      },
-      addToGroup: (session, group) => sessions.addToGroup(session, group),
-      removeFromGroup: (session, group) => sessions.removeFromGroup(session, group),
-      drop(session, order) {
-        log.debug({ session, ...order }, "dropped by the manager");
-        sessions.drop(session, order);
-      },
-      dropDiscard(session, order) {
-        log.debug({ session, ...order }, "dropped and discarded by the manager");
-        sessions.dropDiscard(session, order);
-      },
-      admit: (session) => sessions.admit(session),
-      shutdown({ reason = "the manager's Shutdown", drainMs }) {
-        lifecycle.drain(reason, drainMs, config.shutdownExitCode);
-      },
-      registered: (registered, lostBytes) => lifecycle.registered(registered, lostBytes),
-      readDone: () => sessions.flush(),
-      congested(congested) {
-        if (congested) counters.linkPauses++;
-        lifecycle.congested(congested);
-      },
-      behind(behind) {
-        sessions.managerBehind = behind;
-        if (behind) log.warn("the manager does not acknowledge what it is told; no client is read or let in");
-      },
-      lost(loss) {
-        counters.linkEnded(loss);
-        lifecycle.lost(loss);
-      },
-    },
-    limits: config,
-    clock,
-    random,
-  });
 
   const guard = createGuard(config, {
     clock,
@@ -121,7 +75,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       log.error({ err: error }, "an address list was not read again; the last good one goes on"),
   });
   const sessions = new Sessions({
-    router: new ManagerRouter(link, clock),
+    choice: createChoice(config),
+    failover: new Failover(config.managerChoice),
     gate: guard,
     tickets: createTicketChecker(config, ticketSecret, clock),
     limits: sessionLimits(config),
@@ -129,8 +84,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     clock,
   });
 
+  const lives: ManagerLife[] = [];
   const listeners = config.listen.map((address) => {
-    const maxMessageBytes = () => Math.min(address.maxMessageBytes, link.maxPayload);
+    // It is not known yet which manager a message is for, while its length is.
+    const maxMessageBytes = () =>
+      Math.min(address.maxMessageBytes, ...lives.map(({ link }) => link.maxPayload));
     return createListener(address, { readPath, maxMessageBytes }, (arrival, { origin }) =>
       sessions.accept(arrival, origin),
     );
@@ -145,7 +103,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     }
   };
 
-  const lifecycle = new Lifecycle({ link, sessions, listeners, limits: config, clock, log, ready });
+  const lifecycle = new Lifecycle({ sessions, counters, listeners, limits: config, log, ready });
+  const shared = { config, sessions, counters, listeners, lifecycle, clock, random, secret, tls };
+  const managers = config.manager.map((address) => createManager(address, shared, log));
+  lives.push(...managers.map(({ life }) => life));
   const stopReports = reportRefusals(counters, clock, log);
   const stopWatching = watchFiles({
     files: listeners.flatMap((listener) => listener.files),
@@ -153,17 +114,17 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     changed: reloadListeners,
   });
   lifecycle.ended.then(() => {
-    meter.stop();
+    for (const { meter } of managers) meter.stop();
     guard.stop();
     stopReports();
     stopWatching();
   });
-  lifecycle.start();
+  lifecycle.start(lives);
   return {
     ended: lifecycle.ended,
     sessions,
     counters,
-    link,
+    managers: lives,
     get endpoints() {
       return listeners.map((listener) => listener.endpoint);
     },
@@ -183,11 +144,71 @@ async function chooseReadPath(wanted: Config["readPath"], log: Logger): Promise<
   return ordinaryReadPath;
 }
 
-function vitals(sessions: Sessions, counters: Counters, meter: ProcessMeter) {
+/** What the parts of all managers share. */
+interface Shared extends Pick<Credentials, "secret" | "tls"> {
+  readonly config: Config;
+  readonly sessions: Sessions;
+  readonly counters: Counters;
+  readonly listeners: readonly Listener[];
+  readonly lifecycle: Lifecycle;
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+/** Joins the parts of one manager: its link, its sessions, and its life. */
+function createManager({ name, address }: ManagerAddress, shared: Shared, gatewayLog: Logger) {
+  const { config, sessions, counters, lifecycle, clock, random, secret } = shared;
+  const log = config.manager.length > 1 ? gatewayLog.child({ manager: name }) : gatewayLog;
+  const meter = new ProcessMeter();
+  const tls = address.kind === "tls" ? shared.tls : undefined;
+  const link: ManagerLink = new ManagerLink({
+    dial: dialer(address, tls),
+    secret,
+    identity: () => ({
+      name: config.name,
+      pid: process.pid,
+      endpoints: shared.listeners.map((one) => one.endpoint),
+      maxGroups: config.maxGroupsPerSession,
+    }),
+    vitals: () => vitals(roster, sessions, counters, meter),
+    // The roster tells its sessions by the link, and the link is told what the roster is to do.
+    get handler() {
+      return handler;
+    },
+    limits: config,
+    clock,
+    random,
+  });
+  const roster = sessions.addManager(name, new ManagerRouter(link, clock));
+  const life = new ManagerLife({ link, roster, host: lifecycle, limits: config, clock, log });
+  const handler: ManagerLinkHandler = {
+    ...sessionCommands(roster, link, counters, log),
+    shutdown({ reason = "the manager's Shutdown", drainMs }) {
+      lifecycle.drain(reason, drainMs, config.shutdownExitCode);
+    },
+    registered: (registered, unacknowledged) => life.registered(registered, unacknowledged),
+    readDone: () => sessions.flush(),
+    congested(congested) {
+      if (congested) counters.linkPauses++;
+      life.congested(congested);
+    },
+    behind(behind) {
+      roster.behind = behind;
+      if (behind) log.warn("the manager does not acknowledge what it is told; no client is read or let in");
+    },
+    lost(loss) {
+      counters.linkEnded(loss);
+      life.lost(loss);
+    },
+  };
+  return { life, meter };
+}
+
+function vitals(roster: Roster, sessions: Sessions, counters: Counters, meter: ProcessMeter) {
   const { joins, refused, inBytes, outBytes, inMsgs, outMsgs } = counters;
   return {
-    sessions: sessions.liveCount,
-    capacity: sessions.table.capacity,
+    sessions: roster.liveCount,
+    capacity: roster.capacity,
     slots: sessions.slotCounts(),
     joins,
     refused,
@@ -209,8 +230,19 @@ function otherCounts(counters: Counters): Record<string, number> {
   const { unknownNames, groupsRefused, bindsRefused } = counters;
   const { linkPauses, linksLost, protocolErrors, managersRefused, rejections } = counters;
   const ofClients = { unsentBytes, staleFrames, unacknowledged, rateLimited, flushTimeouts };
+  const { handoffs, handoffsRefused, failovers, lostBytes } = counters;
   const ofNames = { unknownNames, groupsRefused, bindsRefused };
-  return { ...ofClients, ...ofNames, linkPauses, linksLost, protocolErrors, managersRefused, rejections };
+  const ofMoves = { handoffs, handoffsRefused, failovers, lostBytes };
+  return {
+    ...ofClients,
+    ...ofNames,
+    ...ofMoves,
+    linkPauses,
+    linksLost,
+    protocolErrors,
+    managersRefused,
+    rejections,
+  };
 }
 
 function nonZero(counts: Readonly<Partial<Record<string, number>>>): Record<string, number> {

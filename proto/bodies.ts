@@ -5,7 +5,7 @@
 
 import { MAX_MAX_FRAME, MIN_MAX_FRAME } from "./frame.ts";
 import { MAX_CAPACITY } from "./session-id.ts";
-import { bin, count, flag, integer, list, oneOf, optional, quantity, record, shape, text } from "./shape.ts";
+import { bin, binUpTo, count, flag, integer, list, oneOf, optional, quantity, record, shape, text } from "./shape.ts";
 
 /** Who ended a session. */
 export const endedBy = ["client", "gateway", "manager"] as const;
@@ -50,7 +50,14 @@ export const MAX_GROUPS = 256;
 /** The longest that an address may be banned at once: a year. */
 export const MAX_BAN_MS = 31_536_000_000;
 
+/** The longest blob that a manager can give along with a session. */
+export const MAX_HANDOFF_BYTES = 61_440;
+const MANAGER_NAME_LENGTH = 64;
+
 const name = text(NAME_LENGTH);
+const managerName = text(MANAGER_NAME_LENGTH);
+const session = integer(1, 2 ** 32 - 1);
+const handoffData = binUpTo(MAX_HANDOFF_BYTES);
 const port = integer(0, 65535);
 const maxFrame = integer(MIN_MAX_FRAME, MAX_MAX_FRAME);
 const epoch = bin(EPOCH_BYTES);
@@ -86,6 +93,9 @@ export const join = shape({
   rejoin: optional(flag),
   admitted: optional(flag),
   lostBytes: optional(count),
+  from: optional(managerName),
+  fromSession: optional(session),
+  data: optional(handoffData),
 });
 export type Join = ReturnType<typeof join>;
 
@@ -179,6 +189,23 @@ export const shutdown = shape({
   drainMs: optional(integer(0, 86_400_000)),
 });
 export type Shutdown = ReturnType<typeof shutdown>;
+
+export const handoff = shape({ manager: managerName, data: optional(handoffData) });
+export type Handoff = ReturnType<typeof handoff>;
+
+/** Why a session stays where it is. */
+export const handoffRefusals = [
+  "unknown-manager",
+  "same-manager",
+  "no-manager",
+  "no-slot",
+  "not-admitted",
+  "too-big",
+] as const;
+export type HandoffRefusal = (typeof handoffRefusals)[number];
+
+export const handoffRefused = shape({ manager: managerName, code: name, message: text(REASON_LENGTH) });
+export type HandoffRefused = ReturnType<typeof handoffRefused>;
 
 export const pong = shape({ seq: count, at: quantity });
 export type Pong = ReturnType<typeof pong>;

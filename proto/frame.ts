@@ -44,6 +44,7 @@ export const FromGateway = {
   Ack: 19,
   Draining: 20,
   BindRefused: 32,
+  HandoffRefused: 33,
 } as const;
 
 /** Frame types that a manager sends. */
@@ -64,6 +65,7 @@ export const FromManager = {
   GroupRemove: 35,
   MsgGroup: 36,
   MsgUser: 37,
+  Handoff: 38,
   Admit: 39,
 } as const;
 
@@ -126,6 +128,7 @@ export const fromGatewayBounds: ReadonlyMap<number, BodyBounds> = new Map([
   [FromGateway.Ack, { name: "Ack", min: 8, max: 8 }],
   [FromGateway.Draining, map("Draining")],
   [FromGateway.BindRefused, payload("BindRefused", SESSION_BYTES)],
+  [FromGateway.HandoffRefused, map("HandoffRefused", SESSION_BYTES)],
 ]);
 
 /** The bounds of what a manager sends, by type. */
@@ -146,6 +149,7 @@ export const fromManagerBounds: ReadonlyMap<number, BodyBounds> = new Map([
   [FromManager.GroupRemove, payload("GroupRemove", SESSION_BYTES)],
   [FromManager.MsgGroup, payload("MsgGroup", NAME_LENGTH_BYTES)],
   [FromManager.MsgUser, payload("MsgUser", NAME_LENGTH_BYTES)],
+  [FromManager.Handoff, map("Handoff", SESSION_BYTES)],
   [FromManager.Admit, { name: "Admit", min: SESSION_BYTES, max: SESSION_BYTES }],
 ]);
 

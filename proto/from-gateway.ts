@@ -47,7 +47,20 @@ export const toManager = {
   bindRefused(batch: FrameWriter, session: number, user: string): void {
     batch.sessionFrame(FromGateway.BindRefused, session, Buffer.from(user));
   },
+  handoffRefused(batch: FrameWriter, session: number, refused: body.HandoffRefused): void {
+    batch.sessionFrame(FromGateway.HandoffRefused, session, encodeMap(refused));
+  },
 } as const;
+
+/** Bytes of `data` that the `CLJoin` of a session takes. A receiver takes `MAX_MAP_BYTES` of map, and its `maxFrame` in all. */
+export function joinBytes(join: body.Join): number {
+  return SESSION_BYTES + encodeMap(join).length;
+}
+
+/** Reads the map of a `CLJoin`, whose data is `bytes[start..end)`. */
+export function readJoin(bytes: Buffer, start: number, end: number): body.Join {
+  return body.join(decodeMap(bytes, start + SESSION_BYTES, end), "CLJoin");
+}
 
 /** Takes what a gateway said. Payloads lie in the reader's buffer: see FrameSink. */
 export interface FromGatewayHandler {
@@ -63,6 +76,8 @@ export interface FromGatewayHandler {
   draining(draining: body.Draining): void;
   /** The session was not bound to this user, and is bound to nobody. */
   bindRefused(session: number, user: string): void;
+  /** The session was not handed over, and stays where it is. */
+  handoffRefused(session: number, refused: body.HandoffRefused): void;
 }
 
 /**
@@ -81,11 +96,9 @@ export function readFromGateway(
     case FromGateway.Msg:
       handler.message(bytes.readUInt32LE(start), bytes, start + SESSION_BYTES, end);
       return;
-    case FromGateway.CLJoin: {
-      const join = body.join(decodeMap(bytes, start + SESSION_BYTES, end), "CLJoin");
-      handler.join(bytes.readUInt32LE(start), join);
+    case FromGateway.CLJoin:
+      handler.join(bytes.readUInt32LE(start), readJoin(bytes, start, end));
       return;
-    }
     case FromGateway.CLDisconnected: {
       const ended = body.disconnected(decodeMap(bytes, start + SESSION_BYTES, end), "CLDisconnected");
       handler.disconnected(bytes.readUInt32LE(start), ended);
@@ -109,6 +122,12 @@ export function readFromGateway(
     case FromGateway.BindRefused: {
       const user = readName(bytes, start + SESSION_BYTES, end, "BindRefused's name");
       handler.bindRefused(bytes.readUInt32LE(start), user);
+      return;
+    }
+    case FromGateway.HandoffRefused: {
+      const at = start + SESSION_BYTES;
+      const refused = body.handoffRefused(decodeMap(bytes, at, end), "HandoffRefused");
+      handler.handoffRefused(bytes.readUInt32LE(start), refused);
       return;
     }
     case FromGateway.Ack:

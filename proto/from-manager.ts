@@ -72,6 +72,9 @@ export const toGateway = {
   pong(batch: FrameWriter, pong: body.Pong): void {
     batch.frame(FromManager.Pong, encodeMap(pong));
   },
+  handoff(batch: FrameWriter, session: number, handoff: body.Handoff): void {
+    batch.sessionFrame(FromManager.Handoff, session, encodeMap(handoff));
+  },
   admit(batch: FrameWriter, session: number): void {
     batch.sessionFrame(FromManager.Admit, session, NOTHING);
   },
@@ -112,6 +115,7 @@ export interface FromManagerHandler {
   challenge(challenge: body.Challenge): void;
   pong(pong: body.Pong): void;
   admit(session: number): void;
+  handoff(session: number, handoff: body.Handoff): void;
 }
 
 /**
@@ -185,6 +189,11 @@ export function readFromManager(
     case FromManager.Admit:
       handler.admit(bytes.readUInt32LE(start));
       return;
+    case FromManager.Handoff: {
+      const handoff = body.handoff(decodeMap(bytes, start + SESSION_BYTES, end), "Handoff");
+      handler.handoff(bytes.readUInt32LE(start), handoff);
+      return;
+    }
     case FromManager.Ack:
       handler.ack(readCount(bytes, start));
       return;

@@ -72,6 +72,15 @@ export function bin(length: number): Field<Uint8Array> {
   };
 }
 
+export function binUpTo(maxLength: number): Field<Uint8Array> {
+  return (value, path) => {
+    if (!(value instanceof Uint8Array) || value.length > maxLength) {
+      throw mismatch(path, `a bin of at most ${maxLength} bytes`, value);
+    }
+    return value;
+  };
+}
+
 export function oneOf<const T extends string>(...values: readonly T[]): Field<T> {
   return (value, path) => {
     const found = values.find((candidate) => candidate === value);

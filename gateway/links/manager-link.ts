@@ -15,12 +15,13 @@ import {
   fromManagerBounds,
   HEADER_BYTES,
   isNumberedFromManager,
+  MAX_MAP_BYTES,
   MIN_MAX_FRAME,
   PROTOCOL_VERSION,
   SESSION_BYTES,
 } from "../../proto/frame.ts";
 import { FrameLog } from "../../proto/frame-log.ts";
-import { toManager } from "../../proto/from-gateway.ts";
+import { joinBytes, readJoin, toManager } from "../../proto/from-gateway.ts";
 import { type FromManagerHandler, readFromManager } from "../../proto/from-manager.ts";
 import { ProtocolError } from "../../proto/protocol-error.ts";
 import type { Cancel, Clock } from "../clock.ts";
@@ -44,18 +45,33 @@ export interface LinkLoss {
   readonly final: boolean;
 }
 
+/** What was told to a manager and never acknowledged by it, by session. */
+export interface UnacknowledgedFrames {
+  /** How much of what a client said, bytes. */
+  readonly lostBytes: ReadonlyMap<number, number>;
+  /** Where a session came from that was just handed over. */
+  readonly transfers: ReadonlyMap<number, Transfer>;
+}
+
+/** Where a session comes from, as its `CLJoin` says it. */
+export interface Transfer {
+  readonly manager: string;
+  readonly session: number;
+  readonly data: Uint8Array | undefined;
+}
+
 /** What a gateway does with what its manager says, once registered. */
 export interface ManagerLinkHandler
   extends Pick<FromManagerHandler, "message" | "messageAll" | "drop" | "dropDiscard" | "shutdown" | "admit">,
     Pick<FromManagerHandler, "messageMany" | "messageGroup" | "messageUser">,
-    Pick<FromManagerHandler, "bind" | "addToGroup" | "removeFromGroup"> {
+    Pick<FromManagerHandler, "bind" | "addToGroup" | "removeFromGroup" | "handoff"> {
   /**
    * The manager has taken the gateway on; `listening` is owed to it.
    *
-   * @param lostBytes when it begins anew: what each session's client said that was never acknowledged; undefined
-   *   when it goes on where the last link ended
+   * @param unacknowledged when it begins anew: what was told and never acknowledged; undefined when it goes on where the
+   *   last link ended
    */
-  registered(registered: body.Registered, lostBytes: ReadonlyMap<number, number> | undefined): void;
+  registered(registered: body.Registered, unacknowledged: UnacknowledgedFrames | undefined): void;
   /** Every frame of one read was told; see FramedStreamEvents. */
   readDone(): boolean;
   /** Too much waits for the manager: no client may be read (true), or all may be again (false). */
@@ -123,8 +139,8 @@ export class ManagerLink implements FromManagerHandler {
   #retentionFull = false;
   #congested = false;
   #cancelTimer: Cancel = () => {};
-  /** The longest payload of a `Msg` that the manager accepts. */
-  #maxPayload = MIN_MAX_FRAME - SESSION_BYTES;
+  /** The largest frame that the manager accepts, bytes of data. */
+  #maxFrame = MIN_MAX_FRAME;
   #pingMs = 0;
   #upSince = 0;
   #lastHeardAt = 0;
@@ -170,7 +186,7 @@ export class ManagerLink implements FromManagerHandler {
 
   /** The longest payload that the manager accepts in one frame. */
   get maxPayload(): number {
-    return this.#maxPayload;
+    return this.#maxFrame - SESSION_BYTES;
   }
 
   /** Milliseconds to wait before the next `dial`. */
@@ -223,9 +239,10 @@ export class ManagerLink implements FromManagerHandler {
 
   /** The payload, `bytes[start..end)`, is copied. One that the manager's `maxFrame` does not hold is cut. */
   clientMessage(session: number, bytes: Buffer, start: number, end: number): void {
+    const { maxPayload } = this;
     let from = start;
     do {
-      const to = Math.min(end, from + this.#maxPayload);
+      const to = Math.min(end, from + maxPayload);
       toManager.message(this.#log, session, bytes, from, to);
       from = to;
     } while (from < end);
@@ -236,6 +253,33 @@ export class ManagerLink implements FromManagerHandler {
   bindRefused(session: number, user: string): void {
     toManager.bindRefused(this.#log, session, user);
     this.#appended();
+  }
+
+  /** The session was not handed over, and stays where it is. */
+  handoffRefused(session: number, refused: body.HandoffRefused): void {
+    toManager.handoffRefused(this.#log, session, refused);
+    this.#appended();
+  }
+
+  /** Whether the manager accepts a frame that says this. */
+  canTell(join: body.Join): boolean {
+    return joinBytes(join) <= Math.min(this.#maxFrame, SESSION_BYTES + MAX_MAP_BYTES);
+  }
+
+  /** What was told in this epoch and was never acknowledged. */
+  unacknowledged(): UnacknowledgedFrames {
+    const lostBytes = new Map<number, number>();
+    const transfers = new Map<number, Transfer>();
+    this.#log.forEachUnacknowledged((type, bytes, start, end) => {
+      const session = bytes.readUInt32LE(start);
+      if (type === FromGateway.Msg) {
+        lostBytes.set(session, (lostBytes.get(session) ?? 0) + end - start - SESSION_BYTES);
+      } else if (type === FromGateway.CLJoin) {
+        const { from, fromSession = 0, data } = readJoin(bytes, start, end);
+        if (from !== undefined) transfers.set(session, { manager: from, session: fromSession, data });
+      }
+    });
+    return { lostBytes, transfers };
   }
 
   /** Nobody waits for the sessions of this epoch any more: there is nothing to go on with. */
@@ -297,18 +341,18 @@ export class ManagerLink implements FromManagerHandler {
       const message = `Registered.capacity is ${registered.capacity}; this gateway allows ${limits.maxCapacity}`;
       throw new ProtocolError("bad-body", message);
     }
-    const lostBytes = registered.resumed ? this.#resume(registered) : this.#begin(registered);
+    const unacknowledged = registered.resumed ? this.#resume(registered) : this.#begin(registered);
     this.#cancelTimer();
     this.#state = "up";
     this.#upSince = clock.now();
-    this.#maxPayload = registered.maxFrame - SESSION_BYTES;
+    this.#maxFrame = registered.maxFrame;
     if (this.#stream !== undefined) {
       this.#stream.maxFrame = limits.maxFrame;
       this.#stream.numbered = this.#log;
       this.#stream.scheduleFlush();
     }
     this.#startHeartbeat(registered.pingMs);
-    handler.registered(registered, lostBytes);
+    handler.registered(registered, unacknowledged);
   }
 
   /** The manager goes on with the epoch: what it has not got is sent again. */
@@ -325,17 +369,12 @@ export class ManagerLink implements FromManagerHandler {
   }
 
   /** The manager begins a new epoch. */
-  #begin({ epoch }: body.Registered): ReadonlyMap<number, number> {
-    const lostBytes = new Map<number, number>();
-    this.#log.forEachUnacknowledged((type, bytes, start, end) => {
-      if (type !== FromGateway.Msg) return;
-      const session = bytes.readUInt32LE(start);
-      lostBytes.set(session, (lostBytes.get(session) ?? 0) + end - start - SESSION_BYTES);
-    });
+  #begin({ epoch }: body.Registered): UnacknowledgedFrames {
+    const unacknowledged = this.unacknowledged();
     this.forget();
     this.#spoiled = false;
     this.#epoch = epoch;
-    return lostBytes;
+    return unacknowledged;
   }
 
   ack(frames: number): void {
@@ -407,6 +446,11 @@ export class ManagerLink implements FromManagerHandler {
   admit(session: number): void {
     this.#expect("up", "Admit");
     this.#options.handler.admit(session);
+  }
+
+  handoff(session: number, handoff: body.Handoff): void {
+    this.#expect("up", "Handoff");
+    this.#options.handler.handoff(session, handoff);
   }
 
   shutdown(shutdown: body.Shutdown): void {

@@ -12,6 +12,13 @@ export class Counters {
   joins = 0;
   /** Sessions announced again, to a manager that did not know them. */
   rejoins = 0;
+  /** Sessions that one manager has handed to another, and handoffs that were not done. */
+  handoffs = 0;
+  handoffsRefused = 0;
+  /** Sessions that came to another manager because theirs was lost. */
+  failovers = 0;
+  /** What clients said that no manager has acknowledged, and that is not said again, bytes. */
+  lostBytes = 0;
   /** Clients that were turned away before they joined. */
   refused = 0;
   /** The same, by why. */

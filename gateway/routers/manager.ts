@@ -1,9 +1,10 @@
 /** Routes sessions to a manager: its link hears who joined, what they say, and who left. */
 
+import type * as body from "../../proto/bodies.ts";
 import type { Clock } from "../clock.ts";
 import type { ManagerLink } from "../links/manager-link.ts";
-import type { SessionRouter } from "../slots/sessions.ts";
-import type { Slot } from "../slots/slot.ts";
+import type { SessionRouter } from "../slots/roster.ts";
+import type { EndCause, Slot } from "../slots/slot.ts";
 
 export class ManagerRouter implements SessionRouter {
   readonly #link: ManagerLink;
@@ -15,28 +16,18 @@ export class ManagerRouter implements SessionRouter {
   }
 
   joined(slot: Slot): void {
-    const { session, address, port, origin, joinedWallAt, user, context, groups, connection } = slot;
-    this.#link.join(session, {
-      addr: address,
-      port,
-      transport: origin.transport,
-      listener: origin.name,
-      at: joinedWallAt,
-      ...(origin.framing !== "none" && { framing: origin.framing }),
-      user,
-      context,
-      ...connection?.details,
-      ...(groups !== undefined && groups.size > 0 && { groups: [...groups] }),
-      ...(slot.rejoined && { rejoin: true, admitted: slot.admitted, lostBytes: slot.lostBytes }),
-    });
+    this.#link.join(slot.session, describe(slot));
+  }
+
+  canTell(slot: Slot): boolean {
+    return this.#link.canTell(describe(slot));
   }
 
   message(slot: Slot, bytes: Buffer, start: number, end: number): void {
     this.#link.clientMessage(slot.session, bytes, start, end);
   }
 
-  disconnected(slot: Slot): void {
-    const { by, reason } = slot.cause ?? { by: "gateway", reason: "error" };
+  disconnected(slot: Slot, { by, reason }: EndCause): void {
     this.#link.disconnected(slot.session, {
       reason,
       by,
@@ -48,4 +39,27 @@ export class ManagerRouter implements SessionRouter {
       ms: Math.round(this.#clock.now() - slot.joinedAt),
     });
   }
+}
+
+function describe(slot: Slot): body.Join {
+  const { address, port, origin, joinedWallAt, user, context, groups, connection, rejoins, transfer } = slot;
+  return {
+    addr: address,
+    port,
+    transport: origin.transport,
+    listener: origin.name,
+    at: joinedWallAt,
+    ...(origin.framing !== "none" && { framing: origin.framing }),
+    user,
+    context,
+    ...connection?.details,
+    ...(groups !== undefined && groups.size > 0 && { groups: [...groups] }),
+    ...((rejoins || transfer !== undefined) && { admitted: slot.admitted }),
+    ...(rejoins && { rejoin: true, lostBytes: slot.lostBytes }),
+    ...(transfer !== undefined && {
+      from: transfer.manager,
+      fromSession: transfer.session,
+      data: transfer.data,
+    }),
+  };
 }

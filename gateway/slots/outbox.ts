@@ -7,6 +7,7 @@ import type { Encoder } from "../framing/encoder.ts";
 import type { Counters } from "../metrics/counters.ts";
 import type { Connection } from "../transports/connection.ts";
 import type { Slot } from "./slot.ts";
+import { isOpen } from "./states.ts";
 
 /** Messages of one turn to one client are joined up to this; more get memory of their own. */
 const JOIN_BYTES = 256 * 1024;
@@ -33,12 +34,17 @@ export class Outbox {
     this.#options = options;
   }
 
-  /** Holds a message for one client; `payload` must stay as it is until the next flush. */
-  hold(slot: Slot, payload: Buffer): void {
+  /**
+   * Holds a message for one client.
+   *
+   * @param payload must stay as it is until the next flush
+   * @param encoded how it was encoded already, for others who get it too
+   */
+  hold(slot: Slot, payload: Buffer, encoded?: Map<Encoder, Buffer>): void {
     const encoder = slot.connection?.encoder;
     if (encoder === undefined) this.#hold(slot, payload);
     else if (payload.length > encoder.maxPayloadBytes) this.#options.oversized(slot);
-    else this.#hold(slot, encoder.encode(payload));
+    else this.#hold(slot, encodedOnce(encoded, encoder, payload));
   }
 
   /** Holds a message for many. It is encoded once for all whose connections write it in the same way. */
@@ -47,21 +53,21 @@ export class Outbox {
     // From the end: a client that can't be written to leaves the list.
     for (let i = slots.length - 1; i >= 0; i--) {
       const slot = slots[i];
-      if (slot !== undefined) this.#holdShared(slot, payload, encoded);
+      if (slot !== undefined) this.hold(slot, payload, encoded);
     }
   }
 
   /**
-   * Holds a message for those of a set that are in use, likewise encoded.
+   * Holds a message for those of a set that are wanted, likewise encoded.
    *
    * @returns how many they are
    */
-  holdThoseInUse(slots: ReadonlySet<Slot>, payload: Buffer): number {
+  holdThose(slots: ReadonlySet<Slot>, payload: Buffer, isWanted: (slot: Slot) => boolean): number {
     const encoded = new Map<Encoder, Buffer>();
     let count = 0;
     for (const slot of slots) {
-      if (slot.phase !== "inUse") continue;
-      this.#holdShared(slot, payload, encoded);
+      if (!isWanted(slot)) continue;
+      this.hold(slot, payload, encoded);
       count++;
     }
     return count;
@@ -76,7 +82,7 @@ export class Outbox {
     const dirty = this.#dirty;
     this.#dirty = [];
     for (const slot of dirty) {
-      if (slot.phase === "inUse" || slot.phase === "asking" || slot.phase === "adrift") this.write(slot);
+      if (isOpen(slot.phase)) this.write(slot);
     }
     const released = this.#released;
     this.#released = true;
@@ -114,13 +120,6 @@ export class Outbox {
       this.#joined = Buffer.allocUnsafeSlow(JOIN_BYTES);
   }
 
-  #holdShared(slot: Slot, payload: Buffer, encoded: Map<Encoder, Buffer>): void {
-    const encoder = slot.connection?.encoder;
-    if (encoder === undefined) this.#hold(slot, payload);
-    else if (payload.length > encoder.maxPayloadBytes) this.#options.oversized(slot);
-    else this.#hold(slot, encodedOnce(encoded, encoder, payload));
-  }
-
   #hold(slot: Slot, bytes: Buffer): void {
     const { counters } = this.#options;
     slot.acceptedBytes += bytes.length;
@@ -138,11 +137,11 @@ export class Outbox {
   }
 }
 
-function encodedOnce(encoded: Map<Encoder, Buffer>, encoder: Encoder, payload: Buffer): Buffer {
-  const known = encoded.get(encoder);
+function encodedOnce(encoded: Map<Encoder, Buffer> | undefined, encoder: Encoder, payload: Buffer): Buffer {
+  const known = encoded?.get(encoder);
   if (known !== undefined) return known;
   const bytes = encoder.encode(payload);
-  encoded.set(encoder, bytes);
+  encoded?.set(encoder, bytes);
   return bytes;
 }
 

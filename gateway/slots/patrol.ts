@@ -52,7 +52,7 @@ export class Patrol {
 
   #look(slot: Slot, now: number): void {
     // Who is not read can't be heard.
-    if (slot.throttled) return;
+    if (slot.throttled || slot.roster?.isPaused === true) return;
     if (this.#isSilent(slot, now) || this.#drips(slot, now) || this.#isDead(slot, now)) this.#ended(slot);
   }
 

@@ -1,10 +1,13 @@
 /**
  * The life of every session: clients take slots, events move them through the table of states.ts, and
  * the effects that it names are carried out here and nowhere else. Knows nothing of sockets or links: a
- * client is an Arrival and then a Connection, and whoever routes its bytes is a SessionRouter.
+ * client is an Arrival and then a Connection, and whoever routes its bytes is a SessionRouter. What a manager does with its
+ * sessions stands in roster.ts.
  */
 
-import type { EndReason, SlotCounts } from "../../proto/bodies.ts";
+import type { EndReason, HandoffRefusal, SlotCounts } from "../../proto/bodies.ts";
+import type { Applicant, ManagerChoice } from "../choice/choice.ts";
+import type { Failover } from "../choice/failover.ts";
 import type { Clock } from "../clock.ts";
 import { isPassing, type Refusal } from "../guard/refusal.ts";
 import { type TalkLimits, TalkRate } from "../guard/talk-rate.ts";
@@ -15,20 +18,16 @@ import type { ListenerTraits } from "../transports/listener.ts";
 import { Directory, type DirectoryLimits } from "./directory.ts";
 import { heldBytes, Outbox } from "./outbox.ts";
 import { Patrol, type PatrolLimits } from "./patrol.ts";
+import {
+  type HandoffOrder,
+  Roster,
+  type RosterKeeper,
+  type SessionRouter,
+} from "./roster.ts";
 import type { EndCause, Slot, SlotOwner } from "./slot.ts";
 import { SlotTable } from "./slot-table.ts";
 import { SparePlace } from "./spare.ts";
-import { type SlotEffect, type SlotEvent, stateOf, transitions } from "./states.ts";
-
-/** Where a session's life is told and its bytes go. */
-export interface SessionRouter {
-  /** The client has joined; nothing of it was told before. */
-  joined(slot: Slot): void;
-  /** The client sent `bytes[start..end)`, which are the transport's and are used again after the call. */
-  message(slot: Slot, bytes: Buffer, start: number, end: number): void;
-  /** The session's connection is gone. Called once for each `joined`, last. */
-  disconnected(slot: Slot): void;
-}
+import { isOpen, type SlotEffect, type SlotEvent, stateOf, transitions } from "./states.ts";
 
 /** Who is let in, by address; see Guard. */
 export interface Gate {
@@ -60,15 +59,8 @@ export interface SessionLimits extends PatrolLimits, TalkLimits, DirectoryLimits
   readonly flushTimeoutMs: number;
   /** How long the manager has to acknowledge a disconnect. */
   readonly ackTimeoutMs: number;
-}
-
-/** What a manager says with a drop. */
-export interface DropOrder {
-  /** For a transport that can say why. */
-  readonly reason?: string | undefined;
-  readonly code?: number | undefined;
-  /** How long the client's address is not let in again. */
-  readonly banMs?: number | undefined;
+  /** The most slots, whatever the managers' capacities add up to. */
+  readonly maxCapacity: number;
 }
 
 /** Where the rate of messages is limited, messages are looked for in so many bytes at a time. */
@@ -77,14 +69,22 @@ const SIP_BYTES = 1024;
 /** How often deadlines are looked at; they are met this much late at most. */
 const SWEEP_MS = 50;
 
+/** What a manager is told when another gets a session. */
+const HANDED_OVER: EndCause = { by: "manager", reason: "handoff" };
+
 export interface SessionsOptions {
-  readonly router: SessionRouter;
+  /** Which manager gets a new session, and which one that of a lost manager. */
+  readonly choice: ManagerChoice;
+  readonly failover: Failover;
   readonly gate: Gate;
   readonly tickets?: TicketGate | undefined;
   readonly limits: SessionLimits;
   readonly counters: Counters;
   readonly clock: Clock;
 }
+
+/** Of several managers that take nobody, the one that may take somebody the soonest has the word. */
+const leastRefusals: readonly Refusal[] = ["no-slot", "manager-behind", "no-manager"];
 
 interface Watcher {
   readonly condition: () => boolean;
@@ -93,16 +93,14 @@ interface Watcher {
 }
 
 export class Sessions implements SlotOwner {
-  /** Why nobody is let in at the moment; undefined: clients are. Those who come are refused and counted. */
-  closedFor: Refusal | undefined = "no-manager";
-  /** Too much is not acknowledged by the manager: nobody is let in until it is. */
-  managerBehind = false;
-  /** Whether the manager is asked about each client before it is let in. */
-  admission = false;
+  /** Why nobody is let in at the moment, whatever the managers say; undefined: clients are. */
+  closedFor: Refusal | undefined;
 
   readonly table = new SlotTable(this);
   readonly directory: Directory;
-  readonly #router: SessionRouter;
+  readonly #choice: ManagerChoice;
+  readonly #failover: Failover;
+  readonly #rosters: Roster[] = [];
   readonly #gate: Gate;
   readonly #tickets: TicketGate | undefined;
   readonly #limits: SessionLimits;
@@ -110,18 +108,12 @@ export class Sessions implements SlotOwner {
   readonly #clock: Clock;
   readonly #spare: SparePlace;
   readonly #outbox: Outbox;
+  readonly #keeper: RosterKeeper;
   readonly #patrol: Patrol;
   readonly #talkRate: TalkRate | undefined;
-  /** The sessions in use, in no order. */
-  readonly #live: Slot[] = [];
   /** Sessions that are not read because they have said too much. */
   #throttled: Slot[] = [];
-  /** Sessions that wait to be announced to another manager, and some that have ended meanwhile. */
-  #adrift: Slot[] = [];
   #connectedCount = 0;
-  /** Nobody is read: the link does not drain, or there is none. */
-  #congested = false;
-  #held = false;
   /** Who may be in has changed since the last sweep. */
   #listsChanged = false;
   /** When the last sweep was: the clock of what need not be known better. */
@@ -129,8 +121,9 @@ export class Sessions implements SlotOwner {
   #watchers: Watcher[] = [];
   readonly #stopSweeping: () => void;
 
-  constructor({ router, gate, tickets, limits, counters, clock }: SessionsOptions) {
-    this.#router = router;
+  constructor({ choice, failover, gate, tickets, limits, counters, clock }: SessionsOptions) {
+    this.#choice = choice;
+    this.#failover = failover;
     this.#gate = gate;
     this.#tickets = tickets;
     this.#limits = limits;
@@ -147,14 +140,38 @@ export class Sessions implements SlotOwner {
     this.directory = new Directory(limits, (slot) =>
       this.#end(slot, "end", { by: "gateway", reason: "replaced" }),
     );
+    this.#keeper = {
+      table: this.table,
+      outbox: this.#outbox,
+      directory: this.directory,
+      counters,
+      apply: (slot, event) => this.#apply(slot, event),
+      end: (slot, event, cause) => this.#end(slot, event, cause),
+      announce: (slot) => this.#announceWhenReady(slot),
+      readOn: (slot) => this.#readOn(slot),
+      ban: (address, ms) => gate.ban(address, ms),
+      resized: () => this.#resize(),
+      handOff: (slot, order) => this.#handOff(slot, order),
+    };
     this.#patrol = new Patrol(limits, (slot) => this.#end(slot, "end", { by: "gateway", reason: "idle" }));
     this.#talkRate = TalkRate.limits(limits) ? new TalkRate(limits) : undefined;
     this.#stopSweeping = clock.every(SWEEP_MS, () => this.#sweep());
   }
 
+  /**
+   * Adds a manager, which has no sessions yet, and gets none before its roster is opened and has a capacity.
+   *
+   * @param name no two share one
+   */
+  addManager(name: string, router: SessionRouter): Roster {
+    const roster = new Roster(name, router, this.#keeper);
+    this.#rosters.push(roster);
+    return roster;
+  }
+
   /** How many sessions are in use. */
   get liveCount(): number {
-    return this.#live.length;
+    return this.#rosters.reduce((sum, { liveCount }) => sum + liveCount, 0);
   }
 
   /** How many clients hold a slot, whatever its state. */
@@ -194,136 +211,34 @@ export class Sessions implements SlotOwner {
   }
 
   /**
-   * Sends to one session. The write happens at `flush`; `payload` must stay as it is until then.
-   * A session that can't be sent to is counted and nothing else.
-   */
-  send(session: number, payload: Buffer): void {
-    const slot = this.#reachable(session);
-    if (slot !== undefined) this.#outbox.hold(slot, payload);
-  }
-
-  /** Sends to every session in use. The writes happen at `flush`. */
-  sendAll(payload: Buffer): void {
-    this.#outbox.holdAll(this.#live, payload);
-  }
-
-  /** Sends to each of these sessions, as `send` does to one; to one that is named twice, twice. */
-  sendMany(sessions: Iterable<number>, payload: Buffer): void {
-    const slots: Slot[] = [];
-    for (const session of sessions) {
-      const slot = this.#reachable(session);
-      if (slot !== undefined) slots.push(slot);
-    }
-    this.#outbox.holdAll(slots, payload);
-  }
-
-  /** Sends to every session in use of a group; that there is none is counted. */
-  sendGroup(group: string, payload: Buffer): void {
-    const count = this.#outbox.holdThoseInUse(this.directory.group(group), payload);
-    if (count === 0) this.#counters.unknownNames++;
-  }
-
-  /** Sends to every session in use of a user; that there is none is counted. */
-  sendUser(user: string, payload: Buffer): void {
-    const count = this.#outbox.holdThoseInUse(this.directory.user(user), payload);
-    if (count === 0) this.#counters.unknownNames++;
-  }
-
-  /**
-   * Binds a session to a user, and to no other any more. A session that can't be sent to is counted and nothing else.
-   *
-   * @param user empty: to nobody
-   * @returns false when the user has a session that is to stay the only one: then this one is bound to nobody
-   */
-  bind(session: number, user: string): boolean {
-    const slot = this.#reachable(session);
-    if (slot === undefined || this.directory.bind(slot, user)) return true;
-    this.#counters.bindsRefused++;
-    return false;
-  }
-
-  /** Puts a session into a group, unless it is in as many as it may, which is counted. */
-  addToGroup(session: number, group: string): void {
-    const slot = this.#reachable(session);
-    if (slot !== undefined && this.directory.add(slot, group) === "full") this.#counters.groupsRefused++;
-  }
-
-  removeFromGroup(session: number, group: string): void {
-    const slot = this.#reachable(session);
-    if (slot !== undefined) this.directory.remove(slot, group);
-  }
-
-  /** The manager's `Drop`: what is queued is sent, then the connection is closed. */
-  drop(session: number, order: DropOrder = {}): void {
-    this.#manage(session, "drop", { by: "manager", reason: "dropped" }, order);
-  }
-
-  /** The manager's `DropDiscard`: the connection is reset at once. */
-  dropDiscard(session: number, order: DropOrder = {}): void {
-    this.#manage(session, "discard", { by: "manager", reason: "drop-discarded" }, order);
-  }
-
-  /** The manager's `Admit`: the client is let in. */
-  admit(session: number): void {
-    const slot = this.#announced(session);
-    if (slot !== undefined) this.#apply(slot, "admit");
-  }
-
-  /**
    * Writes everything that was sent since the last flush, joined for each client.
    *
-   * @returns whether the memory that was given to `send` and `sendAll` may be used again
+   * @returns whether the memory that was given to be sent may be used again
    */
   flush(): boolean {
     return this.#outbox.flush();
   }
 
-  /** Stops or starts reading from every client: the link does not drain, or does again. */
-  setPaused(paused: boolean): void {
-    const was = this.#isPaused;
-    this.#congested = paused;
-    if (this.#isPaused !== was) this.#pauseAll();
-  }
-
-  /** There is no link, and there may be one again: the clients stay, unread. */
-  hold(): void {
-    const was = this.#isPaused;
-    this.#held = true;
-    if (!was) this.#pauseAll();
-  }
-
-  /** There is a link again: who is known there is read on. */
-  release(): void {
-    if (!this.#held) return;
-    this.#held = false;
-    if (!this.#isPaused) this.#pauseAll();
-  }
-
   /**
-   * No manager knows the sessions any more. Those that are in wait to be announced again; the others have ended.
+   * A manager is gone for good: the sessions that wait to be announced to it wait for another's, as far as there is one
+   * that takes them.
    *
-   * @param lostBytes what each session's client said that no manager has acknowledged
+   * @returns the managers that have got some
    */
-  orphanAll(lostBytes: ReadonlyMap<number, number>): void {
-    for (const slot of this.table.slots) {
-      slot.lostBytes += lostBytes.get(slot.session) ?? 0;
-      this.#apply(slot, "orphan");
+  failOver(lost: Roster): ReadonlySet<Roster> {
+    const others = new Set<Roster>();
+    for (const slot of lost.takeAdrift()) {
+      const open = this.#rosters.filter((roster) => roster !== lost && roster.refusal === undefined);
+      const other = this.#failover.chooseAnother(applicant(slot), open);
+      if (other === undefined) continue;
+      slot.transfer ??= { manager: lost.name, session: slot.session, data: undefined };
+      lost.give(slot);
+      this.table.rename(slot);
+      other.await(slot);
+      others.add(other);
+      this.#counters.failovers++;
     }
-    this.#adrift = this.table.slots.filter((slot) => slot.phase === "adrift");
-  }
-
-  /** How many sessions wait to be announced again, some of which may have ended meanwhile. */
-  get adriftCount(): number {
-    return this.#adrift.length;
-  }
-
-  /** Announces sessions that wait for it, `limit` at most. */
-  rejoin(limit: number): void {
-    for (const slot of this.#adrift.splice(0, limit)) {
-      if (slot.phase !== "adrift") continue;
-      if (this.admission && !slot.admitted) this.#ask(slot);
-      else this.#apply(slot, "ready");
-    }
+    return others;
   }
 
   /** Who may be in has changed: those who may not any more are ended, at the next sweep. */
@@ -335,8 +250,7 @@ export class Sessions implements SlotOwner {
   endAll(reason: EndReason): void {
     for (const slot of this.table.slots) {
       if (slot.phase === "starting") this.#turnAway(slot, "draining");
-      else if (slot.phase === "asking" || slot.phase === "inUse" || slot.phase === "adrift")
-        this.#end(slot, "end", { by: "gateway", reason });
+      else if (isOpen(slot.phase)) this.#end(slot, "end", { by: "gateway", reason });
     }
   }
 
@@ -347,18 +261,14 @@ export class Sessions implements SlotOwner {
     }
   }
 
-  /** The manager is gone: closes every connection and owes nobody anything. */
+  /** There are no managers any more: closes every connection and owes nobody anything. */
   detachAll(reason: EndReason): void {
+    for (const roster of this.#rosters) roster.detach(reason);
     for (const slot of this.table.slots) {
-      if (slot.phase === "freed") continue;
-      if (slot.phase === "starting") this.#note(slot, this.closedFor ?? "no-manager");
-      // Nobody is waited for, but who can be told why is told.
-      if (slot.phase === "inUse" || slot.phase === "asking") slot.connection?.finish({ reason });
+      if (slot.phase !== "starting") continue;
+      this.#note(slot, this.closedFor ?? "no-manager");
       this.#end(slot, "detach", { by: "gateway", reason });
     }
-    this.#adrift = [];
-    this.#congested = false;
-    this.#held = false;
   }
 
   /**
@@ -381,19 +291,6 @@ export class Sessions implements SlotOwner {
   /** Ends the timers. The sessions must have ended before. */
   stop(): void {
     this.#stopSweeping();
-  }
-
-  get #isPaused(): boolean {
-    return this.#congested || this.#held;
-  }
-
-  /** Does to every client what is to be done now. */
-  #pauseAll(): void {
-    for (const slot of [...this.#live]) {
-      // Looked at for each: one that is read on may say so much that nobody is any more.
-      if (this.#isPaused) slot.connection?.pause();
-      else if (!slot.throttled) this.#readOn(slot);
-    }
   }
 
   // What clients say.
@@ -419,13 +316,14 @@ export class Sessions implements SlotOwner {
     slot.connection = connection;
     slot.arrival = undefined;
     if (this.#talkRate !== undefined) connection.sip(SIP_BYTES);
-    if (slot.phase === "starting" && slot.origin.ticket !== "first-message") this.#join(slot);
+    if (slot.phase === "starting" && slot.origin.ticket !== "first-message") this.#joinWhenHeard(slot);
   }
 
   received(slot: Slot, bytes: Buffer, start: number, end: number): void {
-    if (slot.phase === "inUse") this.#message(slot, bytes, start, end);
-    else if (slot.phase === "asking" || slot.phase === "adrift") keepUnread(slot, bytes.subarray(start, end));
-    else if (slot.phase === "starting") this.#ticketMessage(slot, bytes.subarray(start, end));
+    const { phase, roster } = slot;
+    if (phase === "inUse" && roster !== undefined) this.#message(slot, roster, bytes, start, end);
+    else if (phase === "asking" || phase === "adrift") keepUnread(slot, bytes.subarray(start, end));
+    else if (phase === "starting") this.#introduces(slot, bytes.subarray(start, end));
   }
 
   control(slot: Slot, bytes: number): void {
@@ -441,7 +339,7 @@ export class Sessions implements SlotOwner {
 
   finished(slot: Slot): void {
     if (slot.phase === "starting") this.#turnAway(slot, "left-early");
-    if (slot.phase !== "inUse" && slot.phase !== "asking" && slot.phase !== "adrift") return;
+    if (!isOpen(slot.phase)) return;
     slot.cause ??= { by: "client", reason: "client-closed" };
     this.table.arm(slot, this.#clock.now() + this.#limits.halfCloseMs);
   }
@@ -462,14 +360,20 @@ export class Sessions implements SlotOwner {
 
   // Who is let in.
 
+  /** Why nobody can join, whichever manager a client is for. */
   get #closedFor(): Refusal | undefined {
-    return this.closedFor ?? (this.managerBehind ? "manager-behind" : undefined);
+    if (this.closedFor !== undefined) return this.closedFor;
+    const refusals = this.#rosters.map(({ refusal }) => refusal);
+    if (refusals.includes(undefined)) return undefined;
+    // There are managers, none of which takes anybody now: what may change the soonest is said.
+    return leastRefusals.find((refusal) => refusals.includes(refusal)) ?? refusals[0] ?? "no-manager";
   }
 
   #refusalOf({ address, descriptor = 0 }: Arrival): Refusal | undefined {
     if (descriptor >= this.#limits.maxDescriptors) return "descriptors";
     const closedFor = this.#closedFor;
-    if (closedFor !== undefined) return closedFor;
+    // Who may not come in at all is told so, also where there is no room.
+    if (closedFor !== undefined && closedFor !== "no-slot") return closedFor;
     return address === undefined ? undefined : this.#gate.enter(address);
   }
 
@@ -502,19 +406,32 @@ export class Sessions implements SlotOwner {
     if (this.directory.isTaken(ticket.user)) return "user-taken";
     slot.user = ticket.user;
     slot.context = ticket.context;
+    slot.ticketManager = ticket.manager;
     return undefined;
   }
 
-  #ticketMessage(slot: Slot, bytes: Buffer): void {
+  /** What a client says before it has joined: its ticket, and what tells which manager it is for. */
+  #introduces(slot: Slot, bytes: Buffer): void {
+    if (slot.origin.ticket !== "first-message" || slot.user !== undefined) {
+      keepUnread(slot, bytes);
+      this.#join(slot);
+      return;
+    }
     const refusal = this.#checkTicket(slot, bytes);
-    if (refusal === undefined) this.#join(slot);
+    if (refusal === undefined) this.#joinWhenHeard(slot);
     else this.#turnAway(slot, refusal);
   }
 
+  /** Lets a client join, once it has said what its manager is chosen by. */
+  #joinWhenHeard(slot: Slot): void {
+    if (!this.#choice.needsOpening) this.#join(slot);
+  }
+
   #join(slot: Slot): void {
-    const closedFor = this.#closedFor;
-    if (closedFor !== undefined) {
-      this.#turnAway(slot, closedFor);
+    const roster = this.#chooseFor(slot);
+    if (roster === "undecided") return;
+    if (typeof roster === "string") {
+      this.#turnAway(slot, roster);
       return;
     }
     // Another may have come in as the same user since the ticket was looked at.
@@ -523,27 +440,72 @@ export class Sessions implements SlotOwner {
       return;
     }
     this.table.disarm(slot);
-    if (this.admission) this.#ask(slot);
-    else this.#apply(slot, "ready");
+    roster.take(slot);
+    this.#announceWhenReady(slot);
+    if (slot.phase === "inUse" && slot.unread !== undefined) this.#read(slot);
   }
 
-  /** Announces a client, which the manager has yet to admit. */
-  #ask(slot: Slot): void {
+  /** Which manager is to have a client; or why none is. */
+  #chooseFor(slot: Slot): Roster | Refusal | "undecided" {
+    if (this.#closedFor !== undefined) return this.#closedFor;
+    const client = applicant(slot);
+    const open = this.#rosters.filter(({ refusal }) => refusal === undefined);
+    const chosen = this.#choice.choose(client, open);
+    if (chosen !== "no-manager") return chosen;
+    // It is for one that takes nobody now, and that one knows why.
+    const closed = this.#choice.choose(client, this.#rosters);
+    return typeof closed === "string" ? closed : (closed.refusal ?? "no-manager");
+  }
+
+  /** Announces a session to its manager, which may have yet to admit it. */
+  #announceWhenReady(slot: Slot): void {
+    if (slot.admitted || slot.roster?.admission !== true) {
+      this.#apply(slot, "ready");
+      return;
+    }
     this.#apply(slot, "ask");
     slot.connection?.pause();
     if (slot.cause === undefined) this.table.arm(slot, this.#clock.now() + this.#limits.admitTimeoutMs);
   }
 
+  /** Slots are there for as many sessions as the managers allow together. */
+  #resize(): void {
+    const wanted = this.#rosters.reduce((sum, { capacity }) => sum + capacity, 0);
+    this.table.resize(Math.min(wanted, this.#limits.maxCapacity));
+  }
+
+  #handOff(slot: Slot, { manager, data }: HandoffOrder): HandoffRefusal | undefined {
+    const from = slot.roster;
+    const to = this.#rosters.find(({ name }) => name === manager);
+    if (from === undefined || to === undefined) return "unknown-manager";
+    if (to === from) return "same-manager";
+    if (slot.phase !== "inUse") return "not-admitted";
+    if (to.refusal !== undefined) return to.refusal === "no-slot" ? "no-slot" : "no-manager";
+    slot.transfer = { manager: from.name, session: slot.session, data };
+    if (!to.router.canTell(slot)) {
+      slot.transfer = undefined;
+      return "too-big";
+    }
+    this.#apply(slot, "handOver");
+    from.give(slot);
+    slot.rejoins = false;
+    this.table.rename(slot);
+    to.take(slot);
+    this.#counters.handoffs++;
+    this.#apply(slot, "ready");
+    return undefined;
+  }
+
   // What a client that is in says.
 
-  #message(slot: Slot, bytes: Buffer, start: number, end: number): void {
+  #message(slot: Slot, roster: Roster, bytes: Buffer, start: number, end: number): void {
     const length = end - start;
     slot.inBytes += length;
     slot.inMsgs++;
     slot.heardAt = this.#sweptAt;
     this.#counters.inBytes += length;
     this.#counters.inMsgs++;
-    this.#router.message(slot, bytes, start, end);
+    roster.router.message(slot, bytes, start, end);
     if (this.#talkRate !== undefined) this.#charge(slot, length);
   }
 
@@ -569,13 +531,13 @@ export class Sessions implements SlotOwner {
     const throttled = this.#throttled;
     this.#throttled = [];
     for (const slot of throttled) {
-      if (slot.phase !== "inUse" || !slot.throttled || slot.allowance === undefined) continue;
-      if (this.#talkRate?.isPaid(slot.allowance, this.#sweptAt) === false) {
+      if (!isOpen(slot.phase) || !slot.throttled || slot.allowance === undefined) continue;
+      if (slot.phase !== "inUse" || this.#talkRate?.isPaid(slot.allowance, this.#sweptAt) === false) {
         this.#throttled.push(slot);
         continue;
       }
       slot.throttled = false;
-      if (!this.#isPaused) this.#readOn(slot);
+      if (slot.roster?.isPaused === false) this.#readOn(slot);
     }
   }
 
@@ -588,38 +550,13 @@ export class Sessions implements SlotOwner {
 
   // How slots change.
 
-  #manage(session: number, event: SlotEvent, cause: EndCause, { reason, code, banMs }: DropOrder): void {
-    const slot = this.#announced(session);
-    if (slot === undefined) return;
-    const { address } = slot;
-    slot.farewell ??= { reason: cause.reason, code, text: reason };
-    this.#end(slot, event, cause);
-    if (banMs !== undefined) this.#gate.ban(address, banMs);
-  }
-
-  /** The slot of a session that can be sent to; an id that is stale, or guessed, is counted. */
-  #reachable(session: number): Slot | undefined {
-    const slot = this.table.find(session);
-    if (slot?.phase === "inUse" || slot?.phase === "asking") return slot;
-    this.#counters.staleFrames++;
-    return undefined;
-  }
-
-  /** The slot of a session that the manager was told of; an id that is stale, or guessed, is counted. */
-  #announced(session: number): Slot | undefined {
-    const slot = this.table.find(session);
-    if (slot !== undefined && slot.phase !== "starting" && slot.phase !== "adrift") return slot;
-    this.#counters.staleFrames++;
-    return undefined;
-  }
-
   #end(slot: Slot, event: SlotEvent, cause: EndCause): void {
     slot.cause ??= cause;
     this.#apply(slot, event);
   }
 
   #overflowed(slot: Slot): void {
-    if (slot.phase !== "inUse" && slot.phase !== "asking" && slot.phase !== "adrift") return;
+    if (!isOpen(slot.phase)) return;
     this.#end(slot, "cut", { by: "gateway", reason: "slow-consumer" });
   }
 
@@ -629,7 +566,7 @@ export class Sessions implements SlotOwner {
     this.#sweptAt = now;
     this.table.sweep(now, (slot) => this.#expire(slot));
     this.#releaseThrottled();
-    if (!this.#isPaused) this.#patrol.walk(this.table.slots, now, elapsedMs);
+    this.#patrol.walk(this.table.slots, now, elapsedMs);
     if (this.#listsChanged) this.#recheck();
   }
 
@@ -659,7 +596,7 @@ export class Sessions implements SlotOwner {
     }
     const was = slot.phase;
     slot.phase = decision.to;
-    if (was === "inUse") this.#leaveLive(slot);
+    if (was === "inUse") slot.roster?.leave(slot);
     // Who ends gives up its names at once: its user may be back before the slot is free.
     const state = stateOf[decision.to];
     if (state === "stopping" || state === "freed") this.directory.release(slot);
@@ -690,7 +627,10 @@ export class Sessions implements SlotOwner {
         (slot.connection ?? slot.arrival)?.close();
         break;
       case "tell":
-        this.#router.disconnected(slot);
+        slot.roster?.router.disconnected(slot, slot.cause ?? { by: "gateway", reason: "error" });
+        break;
+      case "takeAway":
+        slot.roster?.router.disconnected(slot, HANDED_OVER);
         break;
       case "awaitAck":
         this.table.arm(slot, this.#clock.now() + this.#limits.ackTimeoutMs);
@@ -699,6 +639,7 @@ export class Sessions implements SlotOwner {
         this.#counters.unacknowledged++;
         break;
       case "free":
+        slot.roster?.give(slot);
         this.table.free(slot);
         break;
     }
@@ -710,18 +651,18 @@ export class Sessions implements SlotOwner {
       slot.joinedWallAt = this.#clock.wall();
       slot.heardAt = slot.joinedAt;
       this.#counters.joins++;
-    } else {
-      slot.rejoined = true;
+    } else if (slot.rejoins) {
       this.#counters.rejoins++;
     }
-    this.#router.joined(slot);
+    slot.roster?.router.joined(slot);
+    slot.transfer = undefined;
   }
 
   #enter(slot: Slot): void {
     slot.admitted = true;
-    slot.livePlace = this.#live.push(slot) - 1;
+    slot.roster?.enter(slot);
     slot.readSince = this.#clock.now();
-    if (this.#isPaused) slot.connection?.pause();
+    if (slot.roster?.isPaused === true) slot.connection?.pause();
   }
 
   #read(slot: Slot): void {
@@ -730,7 +671,8 @@ export class Sessions implements SlotOwner {
     // One that has shut down its sending side meanwhile keeps the deadline that this gave it.
     if (slot.cause === undefined) this.table.disarm(slot);
     for (const bytes of unread) this.received(slot, bytes, 0, bytes.length);
-    if (!this.#isPaused && !slot.throttled && slot.phase === "inUse") slot.connection?.resume();
+    if (slot.roster?.isPaused === false && !slot.throttled && slot.phase === "inUse")
+      slot.connection?.resume();
   }
 
   #flushAndFinish(slot: Slot): void {
@@ -751,15 +693,6 @@ export class Sessions implements SlotOwner {
     this.table.arm(slot, this.#clock.now() + this.#limits.flushTimeoutMs);
   }
 
-  #leaveLive(slot: Slot): void {
-    const last = this.#live.pop();
-    if (last !== undefined && last !== slot) {
-      this.#live[slot.livePlace] = last;
-      last.livePlace = slot.livePlace;
-    }
-    slot.livePlace = -1;
-  }
-
   #wakeWatchers(): void {
     if (this.#watchers.length === 0) return;
     const met = this.#watchers.filter((watcher) => watcher.condition());
@@ -769,6 +702,17 @@ export class Sessions implements SlotOwner {
       watcher.resolve(true);
     }
   }
+}
+
+/** What is known of a client, for the choice of its manager. */
+function applicant({ address, origin, ticketManager, unread }: Slot): Applicant {
+  return {
+    address,
+    listenerManager: origin.manager,
+    ticketManager,
+    opening: unread === undefined ? undefined : Buffer.concat(unread),
+    openingWhole: origin.framing !== "none",
+  };
 }
 
 function keepUnread(slot: Slot, bytes: Buffer): void {

@@ -69,9 +69,14 @@ export class SlotTable {
     if (slot === undefined) return undefined;
     this.#freeHead = (this.#freeHead + 1) % this.#free.length;
     this.#freeCount--;
+    this.rename(slot);
+    return slot;
+  }
+
+  /** Gives a taken slot its next id: what is still said to the one before finds nobody. */
+  rename(slot: Slot): void {
     slot.generation = nextGeneration(slot.generation);
     slot.session = sessionId(slot.generation, slot.index);
-    return slot;
   }
 
   /** Puts a taken slot back on the free list. */

@@ -15,6 +15,7 @@ import type {
   TransportFault,
 } from "../transports/connection.ts";
 import type { ListenerTraits } from "../transports/listener.ts";
+import type { Roster } from "./roster.ts";
 import type { SlotPhase } from "./states.ts";
 
 /** How a session ended. The first cause decides. */
@@ -34,6 +35,15 @@ export interface SlotOwner {
   faulted(slot: Slot, fault: TransportFault): void;
   finished(slot: Slot): void;
   closed(slot: Slot, error: NodeJS.ErrnoException | undefined): void;
+}
+
+/** Where a session comes from, for the manager that gets it. */
+export interface Transfer {
+  /** The manager that had it before, and the session's id there. */
+  readonly manager: string;
+  readonly session: number;
+  /** What that one says of it. */
+  readonly data: Uint8Array | undefined;
 }
 
 const NOWHERE: ListenerTraits = { transport: "", name: "", framing: "none", ticket: "off", pingMs: 0 };
@@ -63,12 +73,18 @@ export class Slot implements ConnectionSink {
   user: string | undefined;
   /** What else its ticket says for the manager. */
   context: string | undefined;
+  /** The manager that its ticket names. */
+  ticketManager: string | undefined;
   /** The groups that it is in, as the directory has them. */
   groups: Set<string> | undefined;
   /** The manager, or one before it, has let it in. */
   admitted = false;
-  /** It was announced to another manager before. */
-  rejoined = false;
+  /** The manager's, from its join on. */
+  roster: Roster | undefined;
+  /** It was in before, and is announced to a manager that does not know it. */
+  rejoins = false;
+  /** Where it comes from, until it is announced. */
+  transfer: Transfer | undefined;
   /** What its client said that no manager has acknowledged, bytes. */
   lostBytes = 0;
   cause: EndCause | undefined;
@@ -92,7 +108,7 @@ export class Slot implements ConnectionSink {
   /** What was sent to it in this turn and is not yet written. */
   held: Buffer | undefined;
   moreHeld: Buffer[] | undefined;
-  /** What it said before the manager admitted it. */
+  /** What it said before it was in. */
   unread: Buffer[] | undefined;
   /** What it may still say, where that is limited. */
   allowance: Allowance | undefined;
@@ -158,9 +174,12 @@ export class Slot implements ConnectionSink {
     this.refusal = undefined;
     this.user = undefined;
     this.context = undefined;
+    this.ticketManager = undefined;
     this.groups = undefined;
     this.admitted = false;
-    this.rejoined = false;
+    this.roster = undefined;
+    this.rejoins = false;
+    this.transfer = undefined;
     this.lostBytes = 0;
     this.cause = undefined;
     this.farewell = undefined;

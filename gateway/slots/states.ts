@@ -17,7 +17,7 @@ export const stateOf = {
   starting: "starting",
   /** Announced to the manager, who has yet to admit it; nothing of it is read. */
   asking: "starting",
-  /** Its manager has lost sight of it: it waits, unread, to be announced again. */
+  /** No manager has it, or none that knows of it: it waits, unread, to be announced again. */
   adrift: "inUse",
   /** Announced to the manager; bytes flow. */
   inUse: "inUse",
@@ -34,6 +34,11 @@ export const stateOf = {
 } as const satisfies Record<string, SlotState>;
 
 export type SlotPhase = keyof typeof stateOf;
+
+/** Whether the session is announced, or is about to be once more, and nobody has ended it. */
+export function isOpen(phase: SlotPhase): boolean {
+  return phase === "inUse" || phase === "asking" || phase === "adrift";
+}
 
 export const slotEvents = [
   /** A client takes the slot. */
@@ -60,6 +65,8 @@ export const slotEvents = [
   "orphan",
   /** The manager that knew the session is gone for good. */
   "detach",
+  /** Another manager gets it, at the word of the one that has it. */
+  "handOver",
 ] as const;
 
 export type SlotEvent = (typeof slotEvents)[number];
@@ -79,6 +86,8 @@ export const slotEffects = [
   "close",
   /** Tell the manager how the session ended. */
   "tell",
+  /** Tell the manager that it has the session no more. */
+  "takeAway",
   /** Start waiting for the manager's acknowledgement. */
   "awaitAck",
   /** Count an acknowledgement that never came. */
@@ -116,6 +125,7 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     expire: "impossible",
     orphan: "ignored",
     detach: "ignored",
+    handOver: "impossible",
   },
   starting: {
     take: "impossible",
@@ -130,6 +140,7 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     expire: go("abandoned", "reset"),
     orphan: "ignored",
     detach: go("abandoned", "close"),
+    handOver: "impossible",
   },
   asking: {
     take: "impossible",
@@ -144,6 +155,7 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     expire: go("ending", "flush"),
     orphan: go("adrift"),
     detach: go("abandoned", "close"),
+    handOver: "impossible",
   },
   adrift: {
     take: "impossible",
@@ -158,6 +170,7 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     expire: go("abandoned", "flush"),
     orphan: "ignored",
     detach: go("abandoned", "close"),
+    handOver: "impossible",
   },
   inUse: {
     take: "impossible",
@@ -172,6 +185,7 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     expire: go("ending", "flush"),
     orphan: go("adrift"),
     detach: go("abandoned", "close"),
+    handOver: go("adrift", "takeAway"),
   },
   ending: {
     take: "impossible",
@@ -187,6 +201,7 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     expire: go("ending", "reset"),
     orphan: go("abandoned"),
     detach: go("abandoned", "close"),
+    handOver: "impossible",
   },
   flushing: {
     take: "impossible",
@@ -201,6 +216,7 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     expire: go("cutting", "reset"),
     orphan: go("abandoned"),
     detach: go("abandoned", "close"),
+    handOver: "impossible",
   },
   cutting: {
     take: "impossible",
@@ -215,6 +231,7 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     expire: go("cutting", "close"),
     orphan: go("abandoned"),
     detach: go("abandoned"),
+    handOver: "impossible",
   },
   unacknowledged: {
     take: "impossible",
@@ -229,6 +246,7 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     expire: go("freed", "countUnacknowledged", "free"),
     orphan: go("freed", "free"),
     detach: go("freed", "free"),
+    handOver: "impossible",
   },
   abandoned: {
     take: "impossible",
@@ -243,5 +261,6 @@ export const transitions: Readonly<Record<SlotPhase, Readonly<Record<SlotEvent, 
     expire: go("abandoned", "close"),
     orphan: "ignored",
     detach: "ignored",
+    handOver: "impossible",
   },
 };

@@ -1,6 +1,14 @@
 /** What tests of sessions share: limits that limit nothing, a gate that is open, a listener's traits. */
 
-import type { Gate, SessionLimits } from "../../gateway/slots/sessions.ts";
+import { Failover } from "../../gateway/choice/failover.ts";
+import { RoundRobin } from "../../gateway/choice/round-robin.ts";
+import type { Roster, SessionRouter, Unacknowledged } from "../../gateway/slots/roster.ts";
+import {
+  type Gate,
+  type SessionLimits,
+  Sessions,
+  type SessionsOptions,
+} from "../../gateway/slots/sessions.ts";
 import type { ListenerTraits } from "../../gateway/transports/listener.ts";
 
 /** A plain TCP listener's. */
@@ -32,7 +40,38 @@ export const LIMITS: SessionLimits = {
   userPolicy: "allow",
   maxGroupsPerSession: 3,
   maxDescriptors: Number.POSITIVE_INFINITY,
+  maxCapacity: 2 ** 20,
 };
+
+/** What a test's router need not care for. */
+export type TestRouter = Omit<SessionRouter, "canTell"> & Partial<SessionRouter>;
+
+/** Sessions without a manager yet; where nothing else is given, new ones go to each in turn. */
+export function startKeeping(
+  options: Pick<SessionsOptions, "counters" | "clock"> & Partial<SessionsOptions>,
+): Sessions {
+  const choice = new RoundRobin();
+  const failover = new Failover("round-robin");
+  return new Sessions({ choice, failover, gate: new OpenGate(), limits: LIMITS, ...options });
+}
+
+/** A manager that takes sessions. */
+export function addOpenManager(
+  sessions: Sessions,
+  name: string,
+  router: TestRouter,
+  capacity: number,
+): Roster {
+  const roster = sessions.addManager(name, { canTell: () => true, ...router });
+  roster.resize(capacity);
+  roster.closedFor = undefined;
+  return roster;
+}
+
+/** What a manager has not acknowledged: so many bytes of each of these sessions. */
+export function unacknowledged(lostBytes: readonly (readonly [number, number])[] = []): Unacknowledged {
+  return { lostBytes: new Map(lostBytes), transfers: new Map() };
+}
 
 /** Lets everybody in, and counts who is. */
 export class OpenGate implements Gate {

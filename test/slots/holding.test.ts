@@ -2,87 +2,69 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Counters } from "../../gateway/metrics/counters.ts";
-import { type SessionLimits, Sessions } from "../../gateway/slots/sessions.ts";
+import type { SessionLimits } from "../../gateway/slots/sessions.ts";
 import type { Slot } from "../../gateway/slots/slot.ts";
-import { FakeClock } from "../helpers/fake-clock.ts";
 import { FakeConnection } from "../helpers/fake-connection.ts";
-import { GAME, LIMITS, OpenGate } from "../helpers/sessions.ts";
+import { GAME, LIMITS, unacknowledged } from "../helpers/sessions.ts";
+import { startSessions } from "./support.ts";
 
 function setUp({ capacity = 4, ...limits }: Partial<SessionLimits> & { readonly capacity?: number } = {}) {
-  const told: string[] = [];
-  const clock = new FakeClock();
-  const counters = new Counters();
-  const router = {
-    joined({ session, rejoined, admitted, lostBytes }: Slot) {
-      const again = rejoined ? ` again, ${admitted ? "in" : "not in"}, ${lostBytes} lost` : "";
-      told.push(`join ${session}${again}`);
-    },
-    message: ({ session }: Slot, bytes: Buffer, start: number, end: number) =>
-      told.push(`message ${session} ${bytes.toString("utf8", start, end)}`),
-    disconnected: ({ cause, session }: Slot) => told.push(`end ${session} ${cause?.by} ${cause?.reason}`),
+  const joined = ({ session, rejoins, admitted, lostBytes }: Slot) => {
+    const again = rejoins ? ` again, ${admitted ? "in" : "not in"}, ${lostBytes} lost` : "";
+    all.told.push(`join ${session}${again}`);
   };
-  const gate = new OpenGate();
-  const sessions = new Sessions({ router, gate, limits: { ...LIMITS, ...limits }, counters, clock });
-  sessions.table.resize(capacity);
-  sessions.closedFor = undefined;
-  const join = () => {
-    const client = new FakeConnection();
-    sessions.accept(client, GAME);
-    const slot = sessions.table.slots.find((one) => one.connection === client);
-    if (slot === undefined) throw new Error("the client has no slot");
-    return { client, id: slot.session, slot };
-  };
+  const all = startSessions({ capacity, limits, router: { joined } });
+  const { roster, told } = all;
   /** Another manager has come, who knows nobody. */
-  const orphan = (lostBytes: ReadonlyMap<number, number> = new Map()) => {
-    sessions.hold();
-    sessions.orphanAll(lostBytes);
-    sessions.release();
+  const orphan = (...lostBytes: (readonly [number, number])[]) => {
+    roster.hold();
+    roster.orphan(unacknowledged(lostBytes));
+    roster.release();
     told.length = 0;
   };
-  return { sessions, clock, counters, told, join, orphan };
+  return { ...all, orphan };
 }
 
 describe("clients that are held", () => {
   test("are not read, and are read on where they were left", () => {
-    const { sessions, told, join } = setUp();
+    const { roster, told, join } = setUp();
     const { client, id } = join();
-    sessions.hold();
+    roster.hold();
     assert.equal(client.paused, true);
     client.says("unread");
-    sessions.release();
+    roster.release();
     assert.equal(client.paused, false);
     client.says("read");
     assert.deepEqual(told, [`join ${id}`, `message ${id} read`]);
   });
 
   test("stay unread for as long as either the link is gone or what was said waits", () => {
-    const { sessions, join } = setUp();
+    const { roster, join } = setUp();
     const { client } = join();
-    sessions.setPaused(true);
-    sessions.hold();
-    sessions.setPaused(false);
+    roster.setPaused(true);
+    roster.hold();
+    roster.setPaused(false);
     assert.equal(client.paused, true, "there is no link");
-    sessions.setPaused(true);
-    sessions.release();
+    roster.setPaused(true);
+    roster.release();
     assert.equal(client.paused, true, "the link takes nothing");
-    sessions.setPaused(false);
+    roster.setPaused(false);
     assert.equal(client.paused, false);
   });
 
   test("still get what was sent to them before", () => {
-    const { sessions, join } = setUp();
+    const { sessions, roster, join } = setUp();
     const { client, id } = join();
-    sessions.send(id, Buffer.from("before"));
-    sessions.hold();
+    roster.send(id, Buffer.from("before"));
+    roster.hold();
     sessions.flush();
     assert.deepEqual(client.delivered.map(String), ["before"]);
   });
 
   test("are told to have left when they leave, and freed when nobody can acknowledge it", () => {
-    const { sessions, clock, counters, told, join } = setUp();
+    const { sessions, roster, clock, counters, told, join } = setUp();
     const { client, id } = join();
-    sessions.hold();
+    roster.hold();
     client.goes();
     assert.equal(told.at(-1), `end ${id} client client-closed`);
     clock.advance(LIMITS.ackTimeoutMs + 60);
@@ -90,21 +72,21 @@ describe("clients that are held", () => {
   });
 
   test("that were dropped are flushed in their time", () => {
-    const { sessions, clock, join } = setUp();
+    const { roster, clock, join } = setUp();
     const { client, id } = join();
     client.unstick(true);
-    sessions.send(id, Buffer.from("last words"));
-    sessions.drop(id);
-    sessions.hold();
+    roster.send(id, Buffer.from("last words"));
+    roster.drop(id);
+    roster.hold();
     clock.advance(LIMITS.flushTimeoutMs + 60);
     assert.equal(client.ending, "reset");
   });
 
   test("that wait to be admitted do so no longer than they may", () => {
-    const { sessions, clock, told, join } = setUp();
-    sessions.admission = true;
+    const { roster, clock, told, join } = setUp();
+    roster.admission = true;
     const { client, id } = join();
-    sessions.hold();
+    roster.hold();
     clock.advance(LIMITS.admitTimeoutMs + 60);
     client.goes();
     assert.equal(told.at(-1), `end ${id} gateway not-admitted`);
@@ -116,13 +98,13 @@ describe("clients that are held", () => {
     ["slow in the middle of a message", { minMessageRate: 10, messageGraceMs: 1000 }],
   ] as const) {
     test(`are not taken for ${what}, since nobody hears them; after that they have their time again`, () => {
-      const { sessions, clock, join } = setUp(limits);
+      const { roster, clock, join } = setUp(limits);
       const { client } = join();
       client.pendingBytes = "minMessageRate" in limits ? 1 : 0;
       clock.advance(900);
-      sessions.hold();
+      roster.hold();
       clock.advance(60_000);
-      sessions.release();
+      roster.release();
       clock.advance(900);
       assert.equal(client.finishing, false);
       clock.advance(2200);
@@ -131,15 +113,15 @@ describe("clients that are held", () => {
   }
 
   test("are not taken for dead when their answer waits to be read", () => {
-    const { sessions, clock } = setUp();
+    const { sessions, roster, clock } = setUp();
     const client = new FakeConnection();
     sessions.accept(client, { ...GAME, pingMs: 1000 });
     clock.advance(2050);
     assert.equal(client.pings, 1);
-    sessions.hold();
+    roster.hold();
     clock.advance(60_000);
     assert.equal(client.pings, 1, "nobody is asked who is not heard");
-    sessions.release();
+    roster.release();
     clock.advance(900);
     assert.equal(client.finishing, false);
     client.sink?.control(0);
@@ -150,14 +132,14 @@ describe("clients that are held", () => {
 
 describe("clients whose manager has lost sight of them", () => {
   test("are announced again with the id that they had, and what is known of them", () => {
-    const { sessions, counters, told, join, orphan } = setUp();
+    const { sessions, roster, counters, told, join, orphan } = setUp();
     const { client, id, slot } = join();
     slot.user = "anna";
     const { joinedAt, joinedWallAt } = slot;
-    orphan(new Map([[id, 7]]));
+    orphan([id, 7]);
     assert.deepEqual([slot.phase, sessions.liveCount, sessions.slotCounts().inUse], ["adrift", 0, 1]);
     assert.equal(client.paused, true);
-    sessions.rejoin(10);
+    roster.rejoin(10);
     assert.deepEqual(told, [`join ${id} again, in, 7 lost`]);
     assert.deepEqual([slot.phase, slot.user, slot.joinedAt], ["inUse", "anna", joinedAt]);
     assert.equal(slot.joinedWallAt, joinedWallAt);
@@ -166,38 +148,38 @@ describe("clients whose manager has lost sight of them", () => {
   });
 
   test("are announced as many at a time as is asked for, and are read one after the other", () => {
-    const { sessions, told, join, orphan } = setUp();
+    const { roster, told, join, orphan } = setUp();
     const clients = [join(), join(), join()];
     orphan();
-    sessions.rejoin(2);
-    assert.deepEqual([told.length, sessions.adriftCount], [2, 1]);
+    roster.rejoin(2);
+    assert.deepEqual([told.length, roster.adriftCount], [2, 1]);
     assert.deepEqual(
       clients.map(({ client }) => client.paused),
       [false, false, true],
     );
-    sessions.rejoin(2);
-    assert.deepEqual([told.length, sessions.adriftCount], [3, 0]);
+    roster.rejoin(2);
+    assert.deepEqual([told.length, roster.adriftCount], [3, 0]);
   });
 
   test("count what was lost over all managers that they had", () => {
-    const { sessions, told, join, orphan } = setUp();
+    const { roster, told, join, orphan } = setUp();
     const { id } = join();
-    orphan(new Map([[id, 7]]));
-    sessions.rejoin(1);
-    orphan(new Map([[id, 4]]));
-    sessions.rejoin(1);
+    orphan([id, 7]);
+    roster.rejoin(1);
+    orphan([id, 4]);
+    roster.rejoin(1);
     assert.deepEqual(told, [`join ${id} again, in, 11 lost`]);
   });
 
   test("are not part of anything before they are announced", () => {
-    const { sessions, counters, join, orphan } = setUp();
+    const { sessions, roster, counters, join, orphan } = setUp();
     const { client, id, slot } = join();
     orphan();
-    sessions.send(id, Buffer.from("a"));
-    sessions.sendAll(Buffer.from("b"));
-    sessions.drop(id);
-    sessions.dropDiscard(id);
-    sessions.admit(id);
+    roster.send(id, Buffer.from("a"));
+    roster.sendAll(Buffer.from("b"));
+    roster.drop(id);
+    roster.dropDiscard(id);
+    roster.admit(id);
     sessions.flush();
     assert.deepEqual([client.delivered, client.finishing, client.ending], [[], false, undefined]);
     assert.equal(counters.staleFrames, 4);
@@ -205,45 +187,45 @@ describe("clients whose manager has lost sight of them", () => {
   });
 
   test("lose nothing of what they had said by then, nor its order", () => {
-    const { sessions, told, join, orphan } = setUp();
+    const { roster, told, join, orphan } = setUp();
     const { client, id, slot } = join();
     orphan();
     // It was on its way out of the connection when reading stopped.
     slot.received(Buffer.from("first"), 0, 5);
-    sessions.rejoin(1);
+    roster.rejoin(1);
     client.says("second");
     assert.deepEqual(told.slice(1), [`message ${id} first`, `message ${id} second`]);
   });
 
   test("and that leave before they are announced are nobody's business", () => {
-    const { sessions, told, join, orphan } = setUp();
+    const { sessions, roster, told, join, orphan } = setUp();
     const { client } = join();
     const next = join();
     orphan();
     client.goes();
     assert.equal(sessions.table.usedCount, 1);
-    sessions.rejoin(10);
+    roster.rejoin(10);
     assert.deepEqual(told, [`join ${next.id} again, in, 0 lost`]);
   });
 
   test("and whose slot another has taken by then do not stand in its way", () => {
-    const { sessions, told, join, orphan } = setUp({ capacity: 1 });
+    const { roster, told, join, orphan } = setUp({ capacity: 1 });
     const { client } = join();
     orphan();
     client.goes();
     const newcomer = join();
     told.length = 0;
-    sessions.rejoin(10);
+    roster.rejoin(10);
     assert.deepEqual(told, []);
     assert.equal(newcomer.slot.phase, "inUse");
   });
 
   test("and that have shut down their sending side end when their time is up", () => {
-    const { sessions, clock, told, join, orphan } = setUp();
+    const { roster, clock, told, join, orphan } = setUp();
     const { client, id } = join();
     client.halfCloses();
     orphan();
-    sessions.rejoin(1);
+    roster.rejoin(1);
     assert.equal(client.finishing, false, "it is still sent to");
     clock.advance(LIMITS.halfCloseMs + 60);
     assert.equal(client.finishing, true);
@@ -252,13 +234,13 @@ describe("clients whose manager has lost sight of them", () => {
   });
 
   test("are in at once with a manager that asks, where one has admitted them; the others ask again", () => {
-    const { sessions, clock, told, join, orphan } = setUp();
-    sessions.admission = true;
+    const { roster, clock, told, join, orphan } = setUp();
+    roster.admission = true;
     const [inside, outside] = [join(), join()];
-    sessions.admit(inside.id);
+    roster.admit(inside.id);
     clock.advance(LIMITS.admitTimeoutMs - 100);
     orphan();
-    sessions.rejoin(10);
+    roster.rejoin(10);
     assert.deepEqual(told, [
       `join ${inside.id} again, in, 0 lost`,
       `join ${outside.id} again, not in, 0 lost`,
@@ -272,12 +254,12 @@ describe("clients whose manager has lost sight of them", () => {
   });
 
   test("are in at once with a manager that does not ask", () => {
-    const { sessions, join, orphan } = setUp();
-    sessions.admission = true;
+    const { roster, join, orphan } = setUp();
+    roster.admission = true;
     const { client, slot } = join();
     orphan();
-    sessions.admission = false;
-    sessions.rejoin(1);
+    roster.admission = false;
+    roster.rejoin(1);
     assert.deepEqual([slot.phase, client.paused], ["inUse", false]);
   });
 
@@ -292,29 +274,29 @@ describe("clients whose manager has lost sight of them", () => {
   });
 
   test("are closed when nobody waits for them any more", () => {
-    const { sessions, told, join, orphan } = setUp();
+    const { sessions, roster, told, join, orphan } = setUp();
     const { client, slot } = join();
     orphan();
-    sessions.detachAll("manager-lost");
+    roster.detach("manager-lost");
     assert.equal(client.ending, "close");
     assert.equal(slot.cause?.reason, "manager-lost");
     client.goes();
-    assert.deepEqual([told, sessions.table.usedCount, sessions.adriftCount], [[], 0, 0]);
+    assert.deepEqual([told, sessions.table.usedCount, roster.adriftCount], [[], 0, 0]);
   });
 });
 
 describe("sessions that were ending when their manager lost sight of them", () => {
   test("go on to their end, and nobody is told", () => {
-    const { sessions, told, join, orphan } = setUp();
+    const { sessions, roster, told, join, orphan } = setUp();
     const [dropped, discarded, ending, left] = [join(), join(), join(), join()];
     dropped.client.unstick(true);
-    sessions.send(dropped.id, Buffer.from("last words"));
-    sessions.drop(dropped.id);
-    sessions.dropDiscard(discarded.id);
+    roster.send(dropped.id, Buffer.from("last words"));
+    roster.drop(dropped.id);
+    roster.dropDiscard(discarded.id);
     ending.slot.faulted("bad-frame");
     left.client.goes();
     orphan();
-    assert.equal(sessions.adriftCount, 0);
+    assert.equal(roster.adriftCount, 0);
     assert.equal(left.slot.phase, "freed", "nobody acknowledges it any more");
     assert.equal(dropped.client.ending, undefined, "it may take what is queued");
     for (const { client } of [dropped, discarded, ending]) client.goes();
@@ -322,11 +304,11 @@ describe("sessions that were ending when their manager lost sight of them", () =
   });
 
   test("are cut when they do not take what is queued", () => {
-    const { sessions, clock, join, orphan } = setUp();
+    const { roster, clock, join, orphan } = setUp();
     const { client, id } = join();
     client.unstick(true);
-    sessions.send(id, Buffer.from("unread"));
-    sessions.drop(id);
+    roster.send(id, Buffer.from("unread"));
+    roster.drop(id);
     orphan();
     clock.advance(LIMITS.flushTimeoutMs + 60);
     assert.equal(client.ending, "close");
@@ -335,26 +317,26 @@ describe("sessions that were ending when their manager lost sight of them", () =
 
 describe("a manager that is behind with what it has to acknowledge", () => {
   test("gets nobody else: who comes is refused, and who is shaking hands turned away", () => {
-    const { sessions, counters, told, join } = setUp();
+    const { sessions, roster, counters, told, join } = setUp();
     const slow = new FakeConnection();
     slow.handshaking = true;
     sessions.accept(slow, GAME);
-    sessions.managerBehind = true;
+    roster.behind = true;
     const late = new FakeConnection();
     sessions.accept(late, GAME);
     slow.shakesHands();
     assert.deepEqual([late.finishing, slow.finishing], [true, true], "politely");
     assert.equal(counters.refusals["manager-behind"], 2);
     assert.deepEqual(told, []);
-    sessions.managerBehind = false;
+    roster.behind = false;
     join();
     assert.equal(told.length, 1);
   });
 
   test("is not spoken of while there is none", () => {
-    const { sessions, counters } = setUp();
-    sessions.managerBehind = true;
-    sessions.closedFor = "no-manager";
+    const { sessions, roster, counters } = setUp();
+    roster.behind = true;
+    roster.closedFor = "no-manager";
     sessions.accept(new FakeConnection(), GAME);
     assert.deepEqual([counters.refusals["no-manager"], counters.refusals["manager-behind"]], [1, 0]);
   });

@@ -4,13 +4,13 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import type { Encoder } from "../../gateway/framing/encoder.ts";
-import { Counters } from "../../gateway/metrics/counters.ts";
 import type { UserPolicy } from "../../gateway/slots/directory.ts";
-import { type SessionRouter, Sessions } from "../../gateway/slots/sessions.ts";
+import type { Roster } from "../../gateway/slots/roster.ts";
+import type { Sessions } from "../../gateway/slots/sessions.ts";
 import type { Slot } from "../../gateway/slots/slot.ts";
-import { FakeClock } from "../helpers/fake-clock.ts";
 import { FakeConnection } from "../helpers/fake-connection.ts";
-import { GAME, LIMITS, OpenGate } from "../helpers/sessions.ts";
+import { GAME, LIMITS, unacknowledged } from "../helpers/sessions.ts";
+import { delivered, startSessions } from "./support.ts";
 
 interface SetUp {
   readonly capacity?: number;
@@ -19,26 +19,15 @@ interface SetUp {
 
 /** Sessions, what their router was told, and clients for them. A ticket is the name of its user. */
 function setUp({ capacity = 6, userPolicy = "allow" }: SetUp = {}) {
-  const told: string[] = [];
-  const clock = new FakeClock();
-  const counters = new Counters();
-  const router: SessionRouter = {
-    joined: ({ session, user, groups }) => {
-      told.push(`join ${session} ${user ?? "-"} [${[...(groups ?? [])]}]`);
-    },
-    message: () => {},
-    disconnected: ({ cause, session }) => told.push(`end ${session} ${cause?.by} ${cause?.reason}`),
-  };
-  const sessions = new Sessions({
-    router,
-    gate: new OpenGate(),
+  const joined = ({ session, user, groups }: Slot) =>
+    all.told.push(`join ${session} ${user ?? "-"} [${[...(groups ?? [])]}]`);
+  const all = startSessions({
+    capacity,
+    limits: { userPolicy },
     tickets: { check: (token) => ({ user: `${token}`, expiresAtMs: 0 }) },
-    limits: { ...LIMITS, userPolicy },
-    counters,
-    clock,
+    router: { joined, message() {} },
   });
-  sessions.table.resize(capacity);
-  sessions.closedFor = undefined;
+  const { sessions } = all;
   const arrive = (client: FakeConnection, ticket: "off" | "first-message" | "query") => {
     sessions.accept(client, { ...GAME, ticket });
     return sessions.table.slots.find((one) => one.connection === client || one.arrival === client);
@@ -56,27 +45,27 @@ function setUp({ capacity = 6, userPolicy = "allow" }: SetUp = {}) {
     client.says(user);
     return { client, id: slot?.session ?? 0 };
   };
-  const got = ({ client }: { readonly client: FakeConnection }) => Buffer.concat(client.delivered).toString();
-  return { sessions, clock, counters, told, arrive, join, joinAs, got };
+  const got = ({ client }: { readonly client: FakeConnection }) => delivered(client);
+  return { ...all, arrive, join, joinAs, got };
 }
 
 describe("a message to a group", () => {
   test("goes to who is in it, in order with what else is sent, and to nobody else", () => {
-    const { sessions, join, got } = setUp();
+    const { sessions, roster, join, got } = setUp();
     const [first, second, third] = [join(), join(), join()];
-    sessions.send(first.id, Buffer.from("1;"));
-    for (const { id } of [first, second]) sessions.addToGroup(id, "red");
-    sessions.sendGroup("red", Buffer.from("red;"));
-    sessions.sendAll(Buffer.from("all;"));
-    sessions.removeFromGroup(first.id, "red");
-    sessions.sendGroup("red", Buffer.from("again;"));
+    roster.send(first.id, Buffer.from("1;"));
+    for (const { id } of [first, second]) roster.addToGroup(id, "red");
+    roster.sendGroup("red", Buffer.from("red;"));
+    roster.sendAll(Buffer.from("all;"));
+    roster.removeFromGroup(first.id, "red");
+    roster.sendGroup("red", Buffer.from("again;"));
     sessions.flush();
     assert.deepEqual([first, second, third].map(got), ["1;red;all;", "red;all;again;", "all;"]);
     assert.deepEqual(first.client.delivered.map(String), ["1;red;all;"], "in one write");
   });
 
   test("is encoded once for all who write alike", () => {
-    const { sessions, join, got } = setUp();
+    const { sessions, roster, join, got } = setUp();
     let encodings = 0;
     const counting = (mark: string): Encoder => ({
       maxPayloadBytes: 10,
@@ -87,19 +76,19 @@ describe("a message to a group", () => {
     });
     const [tcp, web] = [counting("#"), counting("~")];
     const clients = [join(tcp), join(tcp), join(web), join(web), join()];
-    for (const { id } of clients) sessions.addToGroup(id, "all");
-    sessions.sendGroup("all", Buffer.from("hi"));
+    for (const { id } of clients) roster.addToGroup(id, "all");
+    roster.sendGroup("all", Buffer.from("hi"));
     sessions.flush();
     assert.equal(encodings, 2);
     assert.deepEqual(clients.map(got), ["#hi", "#hi", "~hi", "~hi", "hi"]);
   });
 
   test("ends those whose framing can't say it, and goes to the others", () => {
-    const { sessions, told, join, got } = setUp();
+    const { sessions, roster, told, join, got } = setUp();
     const short: Encoder = { maxPayloadBytes: 1, encode: (payload) => payload };
     const clients = [join(short), join(), join(short), join()];
-    for (const { id } of clients) sessions.addToGroup(id, "all");
-    sessions.sendGroup("all", Buffer.from("long"));
+    for (const { id } of clients) roster.addToGroup(id, "all");
+    roster.sendGroup("all", Buffer.from("long"));
     sessions.flush();
     assert.deepEqual(clients.map(got), ["", "long", "", "long"]);
     for (const { client } of clients) if (client.finishing) client.goes();
@@ -109,27 +98,27 @@ describe("a message to a group", () => {
   });
 
   test("skips who is not let in yet, and who waits for another manager", () => {
-    const { sessions, counters, join, got } = setUp();
+    const { sessions, roster, counters, join, got } = setUp();
     const adrift = join();
-    sessions.addToGroup(adrift.id, "red");
-    sessions.orphanAll(new Map());
-    sessions.admission = true;
+    roster.addToGroup(adrift.id, "red");
+    roster.orphan(unacknowledged());
+    roster.admission = true;
     const asking = join();
-    sessions.addToGroup(asking.id, "red");
-    sessions.sendGroup("red", Buffer.from("x"));
+    roster.addToGroup(asking.id, "red");
+    roster.sendGroup("red", Buffer.from("x"));
     sessions.flush();
     assert.deepEqual([got(adrift), got(asking), counters.unknownNames], ["", "", 1]);
-    sessions.admit(asking.id);
-    sessions.sendGroup("red", Buffer.from("y"));
+    roster.admit(asking.id);
+    roster.sendGroup("red", Buffer.from("y"));
     sessions.flush();
     assert.deepEqual([got(adrift), got(asking), counters.unknownNames], ["", "y", 1]);
   });
 
   test("that is not there is counted and nothing else", () => {
-    const { sessions, counters, join, got } = setUp();
+    const { sessions, roster, counters, join, got } = setUp();
     const one = join();
-    sessions.sendGroup("red", Buffer.from("x"));
-    sessions.sendUser("red", Buffer.from("x"));
+    roster.sendGroup("red", Buffer.from("x"));
+    roster.sendUser("red", Buffer.from("x"));
     sessions.flush();
     assert.deepEqual([got(one), counters.unknownNames, counters.staleFrames], ["", 2, 0]);
   });
@@ -137,12 +126,12 @@ describe("a message to a group", () => {
 
 describe("a message to a user", () => {
   test("goes to each session of the user's, by ticket or bound", () => {
-    const { sessions, join, joinAs, got } = setUp();
+    const { sessions, roster, join, joinAs, got } = setUp();
     const [byTicket, bound, other] = [joinAs("ann"), join(), joinAs("bob")];
-    sessions.bind(bound.id, "ann");
-    sessions.sendUser("ann", Buffer.from("hi"));
-    sessions.bind(byTicket.id, "");
-    sessions.sendUser("ann", Buffer.from("!"));
+    roster.bind(bound.id, "ann");
+    roster.sendUser("ann", Buffer.from("hi"));
+    roster.bind(byTicket.id, "");
+    roster.sendUser("ann", Buffer.from("!"));
     sessions.flush();
     assert.deepEqual([byTicket, bound, other].map(got), ["hi", "hi!", ""]);
   });
@@ -150,14 +139,14 @@ describe("a message to a user", () => {
 
 describe("a message to many", () => {
   test("is one to each of them, in use or waiting to be let in; ids that are stale are counted", () => {
-    const { sessions, counters, join, got } = setUp();
+    const { sessions, roster, counters, join, got } = setUp();
     const [first, second, gone] = [join(), join(), join()];
-    sessions.admission = true;
+    roster.admission = true;
     const asking = join();
     gone.client.goes();
-    sessions.drop(gone.id);
+    roster.drop(gone.id);
     const ids = [first.id, gone.id, asking.id, 0, second.id, first.id];
-    sessions.sendMany(Uint32Array.from(ids), Buffer.from("x"));
+    roster.sendMany(Uint32Array.from(ids), Buffer.from("x"));
     sessions.flush();
     assert.deepEqual(
       [first, second, asking].map(got),
@@ -170,37 +159,39 @@ describe("a message to many", () => {
 
 describe("a session that ends", () => {
   test("is nobody's and in no group from then on, before its slot is free", () => {
-    type Ending = (sessions: Sessions, one: { client: FakeConnection; id: number }) => void;
+    type All = ReturnType<typeof setUp>;
+    type Ending = (all: All, one: { client: FakeConnection; id: number }) => void;
     const known: Ending[] = [
-      (sessions, { id }) => sessions.drop(id),
-      (sessions, { id }) => sessions.dropDiscard(id),
-      (sessions) => sessions.endAll("shutdown"),
+      ({ roster }, { id }) => roster.drop(id),
+      ({ roster }, { id }) => roster.dropDiscard(id),
+      ({ sessions }) => sessions.endAll("shutdown"),
     ];
     // These also befall one that waits for another manager.
     const any: Ending[] = [
-      (_sessions, { client }) => client.goes(),
-      (sessions) => sessions.cutAll("shutdown"),
-      (sessions) => sessions.detachAll("manager-lost"),
+      (_all, { client }) => client.goes(),
+      ({ sessions }) => sessions.cutAll("shutdown"),
+      ({ roster }) => roster.detach("manager-lost"),
     ];
     const inUse = [...known, ...any].map((end) => ({ end, adrift: false }));
     for (const { end, adrift } of [...inUse, ...any.map((end) => ({ end, adrift: true }))]) {
-      const { sessions, join } = setUp();
+      const all = setUp();
+      const { sessions, roster, join } = all;
       const one = join();
-      sessions.bind(one.id, "ann");
-      sessions.addToGroup(one.id, "red");
-      if (adrift) sessions.orphanAll(new Map());
-      end(sessions, one);
+      roster.bind(one.id, "ann");
+      roster.addToGroup(one.id, "red");
+      if (adrift) roster.orphan(unacknowledged());
+      end(all, one);
       assert.deepEqual([sessions.directory.userCount, sessions.directory.groupCount], [0, 0], `${end}`);
     }
   });
 
   test("is not bound, and put nowhere, by what crosses its end", () => {
-    const { sessions, counters, join } = setUp();
+    const { sessions, roster, counters, join } = setUp();
     const { client, id } = join();
     client.goes();
-    assert.equal(sessions.bind(id, "ann"), true, "there is nobody to be refused");
-    sessions.addToGroup(id, "red");
-    sessions.removeFromGroup(id, "red");
+    assert.equal(roster.bind(id, "ann"), true, "there is nobody to be refused");
+    roster.addToGroup(id, "red");
+    roster.removeFromGroup(id, "red");
     assert.deepEqual([sessions.directory.userCount, sessions.directory.groupCount], [0, 0]);
     assert.equal(counters.staleFrames, 3);
   });
@@ -215,13 +206,13 @@ describe("a user's second session", () => {
   });
 
   test("takes the place of the first, which gets what was sent to it, and is told before the second", () => {
-    const { sessions, told, joinAs, got } = setUp({ userPolicy: "kick-old" });
+    const { sessions, roster, told, joinAs, got } = setUp({ userPolicy: "kick-old" });
     const first = joinAs("ann");
-    sessions.send(first.id, Buffer.from("last words"));
+    roster.send(first.id, Buffer.from("last words"));
     const second = joinAs("ann");
     assert.deepEqual([got(first), first.client.finishing], ["last words", true]);
     assert.equal(first.client.farewell?.reason, "replaced");
-    sessions.sendUser("ann", Buffer.from("hi"));
+    roster.sendUser("ann", Buffer.from("hi"));
     sessions.flush();
     assert.equal(got(second), "hi");
     first.client.goes();
@@ -229,10 +220,10 @@ describe("a user's second session", () => {
   });
 
   test("takes the place of the first when the manager binds it, too", () => {
-    const { sessions, counters, join } = setUp({ userPolicy: "kick-old" });
+    const { roster, counters, join } = setUp({ userPolicy: "kick-old" });
     const [first, second] = [join(), join()];
-    assert.equal(sessions.bind(first.id, "ann"), true);
-    assert.equal(sessions.bind(second.id, "ann"), true);
+    assert.equal(roster.bind(first.id, "ann"), true);
+    assert.equal(roster.bind(second.id, "ann"), true);
     first.client.goes();
     assert.deepEqual([counters.ends.replaced, counters.bindsRefused], [1, 0]);
   });
@@ -275,14 +266,14 @@ describe("a user's second session", () => {
   });
 
   test("is refused when the manager binds it, is nobody's, and goes on", () => {
-    const { sessions, counters, join, got } = setUp({ userPolicy: "refuse-new" });
+    const { sessions, roster, counters, join, got } = setUp({ userPolicy: "refuse-new" });
     const [first, second] = [join(), join()];
-    sessions.bind(first.id, "ann");
-    sessions.bind(second.id, "bob");
-    assert.equal(sessions.bind(second.id, "ann"), false);
+    roster.bind(first.id, "ann");
+    roster.bind(second.id, "bob");
+    assert.equal(roster.bind(second.id, "ann"), false);
     assert.equal(counters.bindsRefused, 1);
-    sessions.sendUser("bob", Buffer.from("x"));
-    sessions.send(second.id, Buffer.from("still here"));
+    roster.sendUser("bob", Buffer.from("x"));
+    roster.send(second.id, Buffer.from("still here"));
     sessions.flush();
     assert.deepEqual([got(second), counters.unknownNames], ["still here", 1]);
   });
@@ -290,29 +281,29 @@ describe("a user's second session", () => {
 
 describe("the groups of a session", () => {
   test("are at most so many; one more is counted and nothing else", () => {
-    const { sessions, counters, join, got } = setUp();
+    const { sessions, roster, counters, join, got } = setUp();
     const one = join();
-    for (const group of ["a", "b", "c", "c", "d"]) sessions.addToGroup(one.id, group);
+    for (const group of ["a", "b", "c", "c", "d"]) roster.addToGroup(one.id, group);
     assert.equal(LIMITS.maxGroupsPerSession, 3);
     assert.equal(counters.groupsRefused, 1);
-    for (const group of ["a", "b", "c", "d"]) sessions.sendGroup(group, Buffer.from(group));
+    for (const group of ["a", "b", "c", "d"]) roster.sendGroup(group, Buffer.from(group));
     sessions.flush();
     assert.equal(got(one), "abc");
   });
 
   test("and its user are told to another manager as they are now", () => {
-    const { sessions, told, join, joinAs } = setUp();
+    const { sessions, roster, told, join, joinAs } = setUp();
     const [byTicket, bound] = [joinAs("ann"), join()];
-    sessions.bind(byTicket.id, "");
-    sessions.bind(bound.id, "bob");
-    for (const group of ["red", "blue", "green"]) sessions.addToGroup(bound.id, group);
-    sessions.removeFromGroup(bound.id, "blue");
-    sessions.orphanAll(new Map());
+    roster.bind(byTicket.id, "");
+    roster.bind(bound.id, "bob");
+    for (const group of ["red", "blue", "green"]) roster.addToGroup(bound.id, group);
+    roster.removeFromGroup(bound.id, "blue");
+    roster.orphan(unacknowledged());
     told.length = 0;
-    sessions.rejoin(10);
-    assert.equal(sessions.adriftCount, 0);
+    roster.rejoin(10);
+    assert.equal(roster.adriftCount, 0);
     assert.deepEqual(told, [`join ${byTicket.id} - []`, `join ${bound.id} bob [red,green]`]);
-    sessions.sendGroup("green", Buffer.from("x"));
+    roster.sendGroup("green", Buffer.from("x"));
     sessions.flush();
     assert.equal(bound.client.delivered.toString(), "x");
   });
@@ -338,6 +329,10 @@ class World {
 
   get sessions(): Sessions {
     return this.set.sessions;
+  }
+
+  get roster(): Roster {
+    return this.set.roster;
   }
 
   /** Those that have not ended, with what they must be called. */
@@ -383,7 +378,7 @@ class World {
     if (slot === undefined) return;
     const before = this.open().filter(([one, named]) => named.user === user && user !== "" && one !== slot);
     const had = this.#named.get(slot)?.user === user;
-    const bound = this.sessions.bind(slot.session, user);
+    const bound = this.roster.bind(slot.session, user);
     assert.equal(bound, this.#set(slot, user));
     if (!had) this.#replaced(before);
   }
@@ -399,8 +394,8 @@ class World {
     const named = this.#named.get(slot) ?? { user: "", groups: [] };
     const others = named.groups.filter((one) => one !== group);
     const full = add && others.length >= LIMITS.maxGroupsPerSession;
-    if (add) this.sessions.addToGroup(slot.session, group);
-    else this.sessions.removeFromGroup(slot.session, group);
+    if (add) this.roster.addToGroup(slot.session, group);
+    else this.roster.removeFromGroup(slot.session, group);
     if (!full) this.#named.set(slot, { ...named, groups: add ? [...others, group] : others });
   }
 
@@ -412,8 +407,8 @@ class World {
       slot.phase === "inUse" && has(named) ? [slot.connection] : [],
     );
     const before = new Map(this.clients.map((client) => [client, client.delivered.length]));
-    if (toGroup) this.sessions.sendGroup(name, Buffer.from("x"));
-    else this.sessions.sendUser(name, Buffer.from("x"));
+    if (toGroup) this.roster.sendGroup(name, Buffer.from("x"));
+    else this.roster.sendUser(name, Buffer.from("x"));
     this.sessions.flush();
     const reached = this.clients.filter((client) => client.delivered.length > (before.get(client) ?? 0));
     assert.deepEqual(new Set(reached), new Set(wanted));
@@ -457,16 +452,16 @@ const steps: Record<string, (world: World, pick: number, name: string) => void> 
   settle(world) {
     for (const client of world.clients) if (client.ending !== undefined || client.finishing) client.goes();
   },
-  drop: (world, pick) => world.sessions.drop(world.slot(pick)?.session ?? 0),
-  discard: (world, pick) => world.sessions.dropDiscard(world.slot(pick)?.session ?? 0),
+  drop: (world, pick) => world.roster.drop(world.slot(pick)?.session ?? 0),
+  discard: (world, pick) => world.roster.dropDiscard(world.slot(pick)?.session ?? 0),
   wait: (world, pick) => world.set.clock.advance(pick % 400),
   ask(world, pick) {
-    world.sessions.admission = pick % 2 === 0;
+    world.roster.admission = pick % 2 === 0;
   },
-  admit: (world, pick) => world.sessions.admit(world.slot(pick)?.session ?? 0),
-  loseSight: (world) => world.sessions.orphanAll(new Map()),
-  rejoin: (world, pick) => world.sessions.rejoin(pick % 5),
-  loseManager: (world) => world.sessions.detachAll("manager-lost"),
+  admit: (world, pick) => world.roster.admit(world.slot(pick)?.session ?? 0),
+  loseSight: (world) => world.roster.orphan(unacknowledged()),
+  rejoin: (world, pick) => world.roster.rejoin(pick % 5),
+  loseManager: (world) => world.roster.detach("manager-lost"),
 };
 
 const RARE = ["loseSight", "loseManager", "ask"];

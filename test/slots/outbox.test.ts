@@ -25,61 +25,61 @@ const wanting = (encoder: Encoder) => (client: { encoder: Encoder | undefined })
 
 describe("what goes to clients whose messages are framed", () => {
   test("is framed message by message, and leaves in one write", () => {
-    const { sessions, join } = startSessions();
+    const { sessions, roster, join } = startSessions();
     const { client, id } = join(wanting(new Brackets()));
-    sessions.send(id, Buffer.from("a"));
-    sessions.sendAll(Buffer.from("b"));
-    sessions.send(id, Buffer.from(""));
+    roster.send(id, Buffer.from("a"));
+    roster.sendAll(Buffer.from("b"));
+    roster.send(id, Buffer.from(""));
     sessions.flush();
     assert.deepEqual(client.delivered.map(String), ["[a][b][]"]);
   });
 
   test("is encoded once for all who want it the same way, and for each in its own", () => {
-    const { sessions, join } = startSessions();
+    const { sessions, roster, join } = startSessions();
     const [shared, own] = [new Brackets(), new Brackets()];
     const clients = [wanting(shared), wanting(own), undefined, wanting(shared)].map(
       (how) => join(how).client,
     );
-    sessions.sendAll(Buffer.from("to all"));
+    roster.sendAll(Buffer.from("to all"));
     sessions.flush();
     assert.deepEqual([shared.encoded, own.encoded], [1, 1]);
     assert.deepEqual(clients.map(delivered), ["[to all]", "[to all]", "to all", "[to all]"]);
-    sessions.sendAll(Buffer.from("more"));
+    roster.sendAll(Buffer.from("more"));
     sessions.flush();
     assert.equal(shared.encoded, 2);
     assert.deepEqual(clients.map(delivered)[3], "[to all][more]");
   });
 
   test("goes as the client wants it at the moment", () => {
-    const { sessions, join } = startSessions();
+    const { sessions, roster, join } = startSessions();
     const { client, id } = join();
-    sessions.send(id, Buffer.from("plain"));
+    roster.send(id, Buffer.from("plain"));
     client.encoder = new Brackets();
-    sessions.send(id, Buffer.from("framed"));
+    roster.send(id, Buffer.from("framed"));
     sessions.flush();
     assert.equal(delivered(client), "plain[framed]");
   });
 
   test("counts with what frames it, towards the client's buffer too", () => {
-    const { sessions, counters, join, slotOf } = startSessions();
+    const { sessions, roster, counters, join, slotOf } = startSessions();
     const { client, id } = join(wanting(new Brackets()));
     client.unstick(true);
-    sessions.send(id, Buffer.alloc(LIMITS.clientBufferBytes - 2));
+    roster.send(id, Buffer.alloc(LIMITS.clientBufferBytes - 2));
     sessions.flush();
     assert.equal(client.ending, undefined);
     assert.deepEqual([counters.outBytes, counters.outMsgs], [LIMITS.clientBufferBytes, 1]);
     assert.equal(slotOf(client)?.acceptedBytes, LIMITS.clientBufferBytes);
-    sessions.send(id, Buffer.from(""));
+    roster.send(id, Buffer.from(""));
     sessions.flush();
     assert.equal(client.ending, "reset");
   });
 
   test("ends a client whose framing can't say so long a message, behind what it was sent before", () => {
-    const { sessions, told, join } = startSessions();
+    const { sessions, roster, told, join } = startSessions();
     const { client, id } = join(wanting(new Brackets(3)));
-    sessions.send(id, Buffer.from("abc"));
-    sessions.send(id, Buffer.from("abcd"));
-    sessions.send(id, Buffer.from("ab"));
+    roster.send(id, Buffer.from("abc"));
+    roster.send(id, Buffer.from("abcd"));
+    roster.send(id, Buffer.from("ab"));
     sessions.flush();
     assert.equal(delivered(client), "[abc]");
     assert.deepEqual([client.finishing, client.farewell?.reason], [true, "too-big"]);
@@ -88,11 +88,11 @@ describe("what goes to clients whose messages are framed", () => {
   });
 
   test("ends of all those who can't be told, and reaches everybody else once", () => {
-    const { sessions, join } = startSessions({ capacity: 8 });
+    const { sessions, roster, join } = startSessions({ capacity: 8 });
     const short = new Brackets(3);
     const encoders = [short, undefined, short, new Brackets(4), short, undefined];
     const clients = encoders.map((encoder) => join(encoder && wanting(encoder)).client);
-    sessions.sendAll(Buffer.from("four"));
+    roster.sendAll(Buffer.from("four"));
     sessions.flush();
     assert.deepEqual(clients.map(delivered), ["", "four", "", "[four]", "", "four"]);
     assert.deepEqual(
@@ -105,7 +105,7 @@ describe("what goes to clients whose messages are framed", () => {
 
 describe("what is joined for a client", () => {
   test("lies in memory that nobody else gets while its write is under way", () => {
-    const { sessions, join } = startSessions();
+    const { sessions, roster, join } = startSessions();
     const [slow, quick] = [join(), join()];
     let kept: Buffer = Buffer.alloc(0);
     slow.client.write = (bytes) => {
@@ -113,7 +113,7 @@ describe("what is joined for a client", () => {
       return false;
     };
     const sendBoth = (id: number, ...texts: string[]) => {
-      for (const text of texts) sessions.send(id, Buffer.from(text));
+      for (const text of texts) roster.send(id, Buffer.from(text));
     };
     sendBoth(slow.id, "for the", " slow one");
     sendBoth(quick.id, "for the", " quick one");
@@ -127,21 +127,21 @@ describe("what is joined for a client", () => {
   });
 
   test("does not ask the manager's memory to wait, which was copied from", () => {
-    const { sessions, join } = startSessions();
+    const { sessions, roster, join } = startSessions();
     const { client, id } = join();
     client.write = () => false;
-    sessions.send(id, Buffer.from("a"));
-    sessions.send(id, Buffer.from("b"));
+    roster.send(id, Buffer.from("a"));
+    roster.send(id, Buffer.from("b"));
     assert.equal(sessions.flush(), true);
-    sessions.send(id, Buffer.from("alone"));
+    roster.send(id, Buffer.from("alone"));
     assert.equal(sessions.flush(), false);
   });
 
   test("may be of any length", () => {
-    const { sessions, join } = startSessions();
+    const { sessions, roster, join } = startSessions();
     const { client, id } = join();
     const parts = ["x", "y", "z"].map((letter) => Buffer.alloc(200 * 1024, letter));
-    for (const part of parts) sessions.send(id, part);
+    for (const part of parts) roster.send(id, part);
     sessions.flush();
     assert.equal(client.delivered.length, 1);
     assert.ok(client.delivered[0]?.equals(Buffer.concat(parts)));

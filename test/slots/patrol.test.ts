@@ -78,12 +78,12 @@ describe("a client that says nothing", () => {
   });
 
   test("is still so when it is only sent to", () => {
-    const { sessions, clock, join } = start(IDLE);
+    const { sessions, roster, clock, join } = start(IDLE);
     const { client, id } = join();
     for (let round = 0; round < 4; round++) {
       clock.advance(2000);
       if (isEnded(client)) continue;
-      sessions.send(id, Buffer.from("are you there?"));
+      roster.send(id, Buffer.from("are you there?"));
       sessions.flush();
     }
     assert.equal(isEnded(client), true);
@@ -109,10 +109,10 @@ describe("a client that says nothing", () => {
   });
 
   test("is judged by its own silence, not by that of who had its slot", () => {
-    const { sessions, clock, join } = start(IDLE, { capacity: 1 });
+    const { roster, clock, join } = start(IDLE, { capacity: 1 });
     const before = join();
     clock.advance(4000);
-    sessions.dropDiscard(before.id);
+    roster.dropDiscard(before.id);
     before.client.goes();
     const { client } = join();
     clock.advance(4000);
@@ -145,10 +145,10 @@ describe("a client that has never said anything", () => {
   });
 
   test("is not held to it before it was admitted", () => {
-    const { sessions, clock, join } = start({ ...FIRST, admitTimeoutMs: 60_000 }, { admission: true });
+    const { roster, clock, join } = start({ ...FIRST, admitTimeoutMs: 60_000 }, { admission: true });
     const { client, id } = join();
     clock.advance(10_000);
-    sessions.admit(id);
+    roster.admit(id);
     clock.advance(2000);
     assert.equal(isEnded(client), false);
     clock.advance(1000 + ROUND_MS);
@@ -300,15 +300,15 @@ describe("a client that is not read", () => {
   const PINGED = { origin: { pingMs: 1000 } };
 
   test("for a congestion of the link is not held to anything, and has all its time afterwards", () => {
-    const { sessions, clock, join } = start(ALL, PINGED);
+    const { roster, clock, join } = start(ALL, PINGED);
     const silent = join().client;
     const talking = join().client;
     talking.says("hello");
     talking.pendingBytes = 5;
     clock.advance(1500);
-    sessions.setPaused(true);
+    roster.setPaused(true);
     clock.advance(60_000);
-    sessions.setPaused(false);
+    roster.setPaused(false);
     clock.advance(1900);
     assert.deepEqual([isEnded(silent), isEnded(talking)], [false, false]);
     clock.advance(3000 + ROUND_MS);

@@ -105,42 +105,42 @@ describe("a client that says more bytes than it may", () => {
 
 describe("a client that is not read because it says too much", () => {
   test("stays so when a congestion of the link is over", () => {
-    const { sessions, clock, join } = start();
+    const { roster, clock, join } = start();
     const { client } = join();
     saysAtOnce(client, ..."123");
-    sessions.setPaused(true);
-    sessions.setPaused(false);
+    roster.setPaused(true);
+    roster.setPaused(false);
     assert.equal(client.paused, true);
     clock.advance(1100);
     assert.equal(client.paused, false);
   });
 
   test("stays so while the link is congested, also when it has paid", () => {
-    const { sessions, clock, join } = start();
+    const { roster, clock, join } = start();
     const { client } = join();
     saysAtOnce(client, ..."123");
-    sessions.setPaused(true);
+    roster.setPaused(true);
     clock.advance(5000);
     assert.equal(client.paused, true);
-    sessions.setPaused(false);
+    roster.setPaused(false);
     assert.equal(client.paused, false);
   });
 
   test("is read to its end when it is dropped, and stays so", () => {
-    const { sessions, clock, join } = start();
+    const { roster, clock, join } = start();
     const { client, id } = join();
     saysAtOnce(client, ..."123");
-    sessions.drop(id);
+    roster.drop(id);
     assert.equal(client.paused, false);
     clock.advance(100);
     assert.equal(client.paused, false);
   });
 
   test("does not leave that to the next one in its slot", () => {
-    const { sessions, clock, join } = startSessions({ capacity: 1, limits: SLOW });
+    const { roster, clock, join } = startSessions({ capacity: 1, limits: SLOW });
     const loud = join();
     saysAtOnce(loud.client, ..."12345");
-    sessions.dropDiscard(loud.id);
+    roster.dropDiscard(loud.id);
     loud.client.goes();
     const { client } = join();
     saysAtOnce(client, ..."12");
@@ -151,7 +151,7 @@ describe("a client that is not read because it says too much", () => {
   });
 
   test("is charged for what it said before it was admitted, once it is", () => {
-    const { sessions, connect, slotOf } = startSessions({
+    const { roster, connect, slotOf } = startSessions({
       limits: SLOW,
       admission: true,
       tickets: new TestTickets(),
@@ -159,7 +159,7 @@ describe("a client that is not read because it says too much", () => {
     });
     const client = connect();
     saysAtOnce(client, "good", ..."123");
-    sessions.admit(slotOf(client)?.session ?? 0);
+    roster.admit(slotOf(client)?.session ?? 0);
     assert.equal(client.paused, true);
   });
 });

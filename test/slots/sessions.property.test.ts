@@ -7,11 +7,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Counters } from "../../gateway/metrics/counters.ts";
-import { type SessionRouter, Sessions } from "../../gateway/slots/sessions.ts";
-import type { Slot } from "../../gateway/slots/slot.ts";
+import type { Roster } from "../../gateway/slots/roster.ts";
+import type { EndCause, Slot } from "../../gateway/slots/slot.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
 import { FakeConnection } from "../helpers/fake-connection.ts";
-import { GAME, LIMITS, OpenGate } from "../helpers/sessions.ts";
+import {
+  addOpenManager,
+  GAME,
+  LIMITS,
+  OpenGate,
+  startKeeping,
+  type TestRouter,
+  unacknowledged,
+} from "../helpers/sessions.ts";
 
 const RUNS = 1000;
 const STEPS_PER_RUN = 250;
@@ -26,17 +34,17 @@ interface Told {
 }
 
 /** The world around the sessions, and what must hold in it. */
-class World implements SessionRouter {
+class World {
   readonly clock = new FakeClock();
   readonly counters = new Counters();
   readonly gate = new OpenGate();
-  readonly sessions = new Sessions({
-    router: this,
+  readonly sessions = startKeeping({
     gate: this.gate,
     limits: SMALL,
     counters: this.counters,
     clock: this.clock,
   });
+  readonly roster: Roster;
   readonly connections: FakeConnection[] = [];
   /** Every id that was ever handed out: the manager's frames may name any of them. */
   readonly ids: number[] = [];
@@ -49,8 +57,12 @@ class World implements SessionRouter {
 
   constructor(capacity: number) {
     this.capacity = capacity;
-    this.sessions.table.resize(capacity);
-    this.sessions.closedFor = undefined;
+    const router: TestRouter = {
+      joined: (slot) => this.joined(slot),
+      message: (slot, bytes, start, end) => this.message(slot, bytes, start, end),
+      disconnected: (slot, cause) => this.disconnected(slot, cause),
+    };
+    this.roster = addOpenManager(this.sessions, "manager", router, capacity);
   }
 
   joined(slot: Slot): void {
@@ -68,11 +80,11 @@ class World implements SessionRouter {
     told.events.push("message");
   }
 
-  disconnected(slot: Slot): void {
+  disconnected(slot: Slot, cause: EndCause): void {
     const told = this.known.get(slot.session);
     assert.ok(told !== undefined, "a session's end was told twice, or without a join");
     assert.ok(told.connection.gone, "a session's end was told while its connection was there");
-    assert.ok(slot.cause !== undefined);
+    assert.equal(cause, slot.cause);
     assert.ok(slot.unsentBytes >= 0 && slot.unsentBytes <= slot.acceptedBytes);
     const delivered = told.connection.delivered.reduce((sum, bytes) => sum + bytes.length, 0);
     assert.equal(slot.acceptedBytes - slot.unsentBytes, delivered, "bytes were lost without being counted");
@@ -96,17 +108,17 @@ class World implements SessionRouter {
   }
 
   loseLink(): void {
-    this.sessions.closedFor = "no-manager";
-    this.sessions.detachAll("manager-lost");
+    this.roster.closedFor = "no-manager";
+    this.roster.detach("manager-lost");
     this.known.clear();
     this.owed.length = 0;
-    this.sessions.closedFor = undefined;
+    this.roster.closedFor = undefined;
   }
 
   /** The link is gone, and another manager takes its place, who knows nobody. */
   loseSight(): void {
-    this.sessions.hold();
-    this.sessions.orphanAll(new Map());
+    this.roster.hold();
+    this.roster.orphan(unacknowledged());
     this.known.clear();
     this.owed.length = 0;
   }
@@ -166,7 +178,7 @@ function one<T>(list: readonly T[], pick: number): T | undefined {
 function sendTo(world: World, session: number): void {
   const told = world.known.get(session);
   const text = told === undefined ? "nobody may get this;" : `to ${told.connection.port};`;
-  world.sessions.send(session, Buffer.from(text));
+  world.roster.send(session, Buffer.from(text));
 }
 
 const steps: Record<string, Step> = {
@@ -174,10 +186,10 @@ const steps: Record<string, Step> = {
   arrive: (world) => world.connect(true),
   shakeHands: (world, pick) => one(world.connections, pick)?.shakesHands(),
   askManager(world, pick) {
-    world.sessions.admission = pick % 2 === 0;
+    world.roster.admission = pick % 2 === 0;
   },
-  admit: (world, pick) => world.sessions.admit(one([...world.known.keys()], pick) ?? 7),
-  admitStale: (world, pick) => world.sessions.admit(one(world.ids, pick) ?? 7),
+  admit: (world, pick) => world.roster.admit(one([...world.known.keys()], pick) ?? 7),
+  admitStale: (world, pick) => world.roster.admit(one(world.ids, pick) ?? 7),
   data(world, pick) {
     const connection = one(world.connections, pick);
     connection?.says(`from ${connection.port}`);
@@ -190,29 +202,29 @@ const steps: Record<string, Step> = {
   unstick: (world, pick) => one(world.connections, pick)?.unstick(false),
   send: (world, pick) => sendTo(world, one(world.ids, pick) ?? 7),
   sendKnown: (world, pick) => sendTo(world, one([...world.known.keys()], pick) ?? 7),
-  sendAll: (world) => world.sessions.sendAll(Buffer.from("all;")),
+  sendAll: (world) => world.roster.sendAll(Buffer.from("all;")),
   flush: (world) => world.sessions.flush(),
-  drop: (world, pick) => world.sessions.drop(one([...world.known.keys()], pick) ?? 7),
-  discard: (world, pick) => world.sessions.dropDiscard(one([...world.known.keys()], pick) ?? 7),
-  dropStale: (world, pick) => world.sessions.drop(one(world.ids, pick) ?? 7),
-  dropInvented: (world, pick) => world.sessions.dropDiscard(pick * 7919),
+  drop: (world, pick) => world.roster.drop(one([...world.known.keys()], pick) ?? 7),
+  discard: (world, pick) => world.roster.dropDiscard(one([...world.known.keys()], pick) ?? 7),
+  dropStale: (world, pick) => world.roster.drop(one(world.ids, pick) ?? 7),
+  dropInvented: (world, pick) => world.roster.dropDiscard(pick * 7919),
   acknowledge(world, pick) {
     const [session] = world.owed.splice(pick % Math.max(1, world.owed.length), 1);
-    if (session !== undefined) world.sessions.drop(session);
+    if (session !== undefined) world.roster.drop(session);
   },
   wait: (world, pick) => world.clock.advance(pick % 1000),
-  pause: (world) => world.sessions.setPaused(true),
-  resume: (world) => world.sessions.setPaused(false),
+  pause: (world) => world.roster.setPaused(true),
+  resume: (world) => world.roster.setPaused(false),
   endAll: (world) => world.sessions.endAll("shutdown"),
   cutAll: (world) => world.sessions.cutAll("shutdown"),
   loseLink: (world) => world.loseLink(),
-  hold: (world) => world.sessions.hold(),
-  release: (world) => world.sessions.release(),
+  hold: (world) => world.roster.hold(),
+  release: (world) => world.roster.release(),
   loseSight: (world) => world.loseSight(),
-  rejoin: (world, pick) => world.sessions.rejoin(pick % 4),
+  rejoin: (world, pick) => world.roster.rejoin(pick % 4),
   resize(world, pick) {
     world.capacity = 1 + (pick % 12);
-    world.sessions.table.resize(world.capacity);
+    world.roster.resize(world.capacity);
   },
 };
 

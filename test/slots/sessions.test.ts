@@ -1,54 +1,27 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Counters } from "../../gateway/metrics/counters.ts";
-import { Sessions } from "../../gateway/slots/sessions.ts";
-import type { Slot } from "../../gateway/slots/slot.ts";
-import { FakeClock } from "../helpers/fake-clock.ts";
-import { FakeConnection } from "../helpers/fake-connection.ts";
-import { GAME, LIMITS, OpenGate } from "../helpers/sessions.ts";
+import { LIMITS } from "../helpers/sessions.ts";
+import { delivered, startSessions } from "./support.ts";
 
-/** Sessions with a clock of their own, and what their router was told. */
-function setUp({ capacity = 2 } = {}) {
-  const told: string[] = [];
-  const clock = new FakeClock();
-  const counters = new Counters();
-  const describeEnd = ({ cause, session }: Slot) => `end ${session} ${cause?.by} ${cause?.reason}`;
-  const router = {
-    joined: (slot: Slot) => told.push(`join ${slot.session}`),
-    message: (slot: Slot, bytes: Buffer, start: number, end: number) =>
-      told.push(`message ${slot.session} ${bytes.toString("utf8", start, end)}`),
-    disconnected: (slot: Slot) => told.push(describeEnd(slot)),
-  };
-  const sessions = new Sessions({ router, gate: new OpenGate(), limits: LIMITS, counters, clock });
-  sessions.table.resize(capacity);
-  sessions.closedFor = undefined;
-  const join = () => {
-    const client = new FakeConnection();
-    sessions.accept(client, GAME);
-    const slot = sessions.table.slots.find((one) => one.connection === client);
-    return { client, id: slot?.session ?? 0, slot };
-  };
-  const delivered = (client: FakeConnection) => Buffer.concat(client.delivered).toString();
-  return { sessions, clock, counters, told, join, delivered };
-}
+const setUp = ({ capacity = 2 } = {}) => startSessions({ capacity });
 
 describe("a client that leaves", () => {
   test("is told once its connection is gone, and holds its slot until the manager acknowledges", () => {
-    const { sessions, told, join } = setUp();
+    const { sessions, roster, told, join } = setUp();
     const { client, id } = join();
     client.goes();
     assert.deepEqual(told, [`join ${id}`, `end ${id} client client-closed`]);
     assert.equal(sessions.slotCounts().stopping, 1);
-    sessions.drop(id);
+    roster.drop(id);
     assert.equal(sessions.table.usedCount, 0);
     assert.equal(told.length, 2);
   });
 
   test("may be acknowledged by a discarding drop", () => {
-    const { sessions, join } = setUp();
+    const { sessions, roster, join } = setUp();
     const { client, id } = join();
     client.goes();
-    sessions.dropDiscard(id);
+    roster.dropDiscard(id);
     assert.equal(sessions.table.usedCount, 0);
   });
 
@@ -79,11 +52,11 @@ describe("a client that leaves", () => {
 
 describe("a client that shuts down its sending side", () => {
   test("is still sent to, then ends as client-closed", () => {
-    const { sessions, clock, told, join, delivered } = setUp();
+    const { sessions, roster, clock, told, join } = setUp();
     const { client, id } = join();
     client.halfCloses();
     clock.advance(LIMITS.halfCloseMs - 1);
-    sessions.send(id, Buffer.from("answer"));
+    roster.send(id, Buffer.from("answer"));
     sessions.flush();
     assert.equal(delivered(client), "answer");
     assert.equal(client.finishing, false);
@@ -94,10 +67,10 @@ describe("a client that shuts down its sending side", () => {
   });
 
   test("keeps that cause when the manager drops it meanwhile, and owes no acknowledgement", () => {
-    const { sessions, told, join } = setUp();
+    const { sessions, roster, told, join } = setUp();
     const { client, id } = join();
     client.halfCloses();
-    sessions.drop(id);
+    roster.drop(id);
     client.goes();
     assert.equal(told.at(-1), `end ${id} client client-closed`);
     assert.equal(sessions.table.usedCount, 0);
@@ -106,11 +79,11 @@ describe("a client that shuts down its sending side", () => {
 
 describe("a drop", () => {
   test("sends what was sent before in the same turn, then finishes", () => {
-    const { sessions, told, join, delivered } = setUp();
+    const { sessions, roster, told, join } = setUp();
     const { client, id } = join();
-    sessions.send(id, Buffer.from("good"));
-    sessions.send(id, Buffer.from("bye"));
-    sessions.drop(id);
+    roster.send(id, Buffer.from("good"));
+    roster.send(id, Buffer.from("bye"));
+    roster.drop(id);
     assert.equal(delivered(client), "goodbye");
     assert.equal(client.finishing, true);
     client.goes();
@@ -119,11 +92,11 @@ describe("a drop", () => {
   });
 
   test("lets nothing more through, either way", () => {
-    const { sessions, counters, told, join, delivered } = setUp();
+    const { sessions, roster, counters, told, join } = setUp();
     const { client, id } = join();
-    sessions.drop(id);
-    sessions.send(id, Buffer.from("late"));
-    sessions.sendAll(Buffer.from("late"));
+    roster.drop(id);
+    roster.send(id, Buffer.from("late"));
+    roster.sendAll(Buffer.from("late"));
     sessions.flush();
     client.says("late");
     assert.equal(delivered(client), "");
@@ -132,11 +105,11 @@ describe("a drop", () => {
   });
 
   test("cuts a client that does not take what is queued", () => {
-    const { sessions, clock, told, join } = setUp();
+    const { roster, clock, told, join } = setUp();
     const { client, id } = join();
     client.unstick(true);
-    sessions.send(id, Buffer.from("unread"));
-    sessions.drop(id);
+    roster.send(id, Buffer.from("unread"));
+    roster.drop(id);
     clock.advance(LIMITS.flushTimeoutMs + 60);
     assert.equal(client.ending, "reset");
     client.goes();
@@ -144,23 +117,23 @@ describe("a drop", () => {
   });
 
   test("that crosses the gateway's own end is the acknowledgement", () => {
-    const { sessions, told, join } = setUp();
+    const { sessions, roster, told, join } = setUp();
     const { client, id } = join();
     sessions.endAll("shutdown");
-    sessions.drop(id);
+    roster.drop(id);
     client.goes();
     assert.equal(told.at(-1), `end ${id} gateway shutdown`);
     assert.equal(sessions.table.usedCount, 0);
   });
 
   test("that discards resets at once, also while another is flushing", () => {
-    const { sessions, told, join } = setUp();
+    const { roster, told, join } = setUp();
     const { client, id, slot } = join();
     client.unstick(true);
-    sessions.send(id, Buffer.from("unread"));
-    sessions.drop(id);
+    roster.send(id, Buffer.from("unread"));
+    roster.drop(id);
     assert.equal(client.ending, undefined);
-    sessions.dropDiscard(id);
+    roster.dropDiscard(id);
     assert.equal(client.ending, "reset");
     client.goes();
     assert.equal(told.at(-1), `end ${id} manager dropped`);
@@ -168,10 +141,10 @@ describe("a drop", () => {
   });
 
   test("that discards does not send what was held in the same turn, and counts it", () => {
-    const { sessions, counters, join, delivered } = setUp();
+    const { sessions, roster, counters, join } = setUp();
     const { client, id } = join();
-    sessions.send(id, Buffer.from("held"));
-    sessions.dropDiscard(id);
+    roster.send(id, Buffer.from("held"));
+    roster.dropDiscard(id);
     sessions.flush();
     client.goes();
     assert.equal(delivered(client), "");
@@ -179,13 +152,13 @@ describe("a drop", () => {
   });
 
   test("for an id that is stale or invented is counted and nothing else", () => {
-    const { sessions, counters, join } = setUp();
+    const { roster, counters, join } = setUp();
     const { client, id } = join();
     client.goes();
-    sessions.drop(id);
+    roster.drop(id);
     const next = join();
-    sessions.drop(id);
-    sessions.dropDiscard(0);
+    roster.drop(id);
+    roster.dropDiscard(0);
     assert.equal(counters.staleFrames, 2);
     assert.equal(next.client.finishing, false);
   });
@@ -193,21 +166,21 @@ describe("a drop", () => {
 
 describe("what goes to a client", () => {
   test("is one write for all that was sent in a turn", () => {
-    const { sessions, join } = setUp();
+    const { sessions, roster, join } = setUp();
     const { client, id } = join();
-    for (const part of ["a", "b", "c"]) sessions.send(id, Buffer.from(part));
-    sessions.sendAll(Buffer.from("d"));
+    for (const part of ["a", "b", "c"]) roster.send(id, Buffer.from(part));
+    roster.sendAll(Buffer.from("d"));
     sessions.flush();
     assert.deepEqual(client.delivered.map(String), ["abcd"]);
   });
 
   test("over the limit closes it as a slow consumer, and nobody else", () => {
-    const { sessions, counters, told, join, delivered } = setUp();
+    const { sessions, roster, counters, told, join } = setUp();
     const slow = join();
     const quick = join();
     slow.client.unstick(true);
     for (let sent = 0; sent <= LIMITS.clientBufferBytes; sent += 10) {
-      sessions.sendAll(Buffer.alloc(10, "x"));
+      roster.sendAll(Buffer.alloc(10, "x"));
       sessions.flush();
     }
     assert.equal(slow.client.ending, "reset");
@@ -223,10 +196,10 @@ describe("what goes to a client", () => {
 
 describe("a client that finds no place", () => {
   test("is refused politely and counted, and the next ones are closed at once", () => {
-    const { clock, counters, told, join } = setUp({ capacity: 1 });
-    join();
-    const polite = join().client;
-    const abrupt = join().client;
+    const { clock, counters, told, connect } = setUp({ capacity: 1 });
+    connect();
+    const polite = connect();
+    const abrupt = connect();
     assert.equal(counters.refused, 2);
     assert.deepEqual([polite.finishing, polite.ending], [true, undefined]);
     assert.equal(abrupt.ending, "close");
@@ -236,17 +209,17 @@ describe("a client that finds no place", () => {
   });
 
   test("leaves the spare place to the next when it has gone", () => {
-    const { join } = setUp({ capacity: 1 });
-    join();
-    join().client.goes();
-    const next = join().client;
+    const { connect } = setUp({ capacity: 1 });
+    connect();
+    connect().goes();
+    const next = connect();
     assert.deepEqual([next.finishing, next.ending], [true, undefined]);
   });
 
   test("is refused while there is no manager", () => {
-    const { sessions, counters, join } = setUp();
-    sessions.closedFor = "no-manager";
-    join();
+    const { sessions, roster, counters, connect } = setUp();
+    roster.closedFor = "no-manager";
+    connect();
     assert.equal(counters.refused, 1);
     assert.equal(sessions.table.usedCount, 0);
   });
@@ -254,34 +227,34 @@ describe("a client that finds no place", () => {
 
 describe("backpressure from the link", () => {
   test("pauses who is in, and who comes, until it is lifted", () => {
-    const { sessions, told, join } = setUp();
+    const { roster, told, join } = setUp();
     const first = join().client;
-    sessions.setPaused(true);
+    roster.setPaused(true);
     const second = join().client;
     assert.deepEqual([first.paused, second.paused], [true, true]);
     first.says("unread");
     assert.equal(told.length, 2);
-    sessions.setPaused(false);
+    roster.setPaused(false);
     assert.deepEqual([first.paused, second.paused], [false, false]);
   });
 
   test("does not keep a dropped client from being read to its end", () => {
-    const { sessions, join } = setUp();
+    const { roster, join } = setUp();
     const { client, id } = join();
-    sessions.setPaused(true);
-    sessions.drop(id);
+    roster.setPaused(true);
+    roster.drop(id);
     assert.equal(client.paused, false);
   });
 });
 
 describe("a lost manager", () => {
   test("closes everybody, tells nobody, and frees every slot once the connections are gone", () => {
-    const { sessions, counters, told, join } = setUp({ capacity: 4 });
+    const { sessions, roster, counters, told, join } = setUp({ capacity: 4 });
     const [inUse, dropped, left] = [join(), join(), join()];
-    sessions.drop(dropped.id);
+    roster.drop(dropped.id);
     left.client.goes();
     told.length = 0;
-    sessions.detachAll("manager-lost");
+    roster.detach("manager-lost");
     assert.equal(inUse.client.ending, "close");
     assert.equal(dropped.client.ending, "close");
     inUse.client.goes();
@@ -295,11 +268,11 @@ describe("a lost manager", () => {
 
 describe("waiting for the sessions", () => {
   test("ends when the condition is met", async () => {
-    const { sessions, clock, join } = setUp();
+    const { sessions, roster, clock, join } = setUp();
     const { client, id } = join();
     const empty = sessions.waitUntil(() => sessions.table.usedCount === 0, 1000);
     client.goes();
-    sessions.drop(id);
+    roster.drop(id);
     assert.equal(await empty, true);
     assert.equal(clock.timerCount, 1, "only the sweeper's timer is left");
   });
@@ -315,11 +288,11 @@ describe("waiting for the sessions", () => {
 
 describe("the memory that a manager's bytes lie in", () => {
   test("is not given back while a write needs it, also when the session was dropped in the same turn", () => {
-    const { sessions, join } = setUp();
+    const { sessions, roster, join } = setUp();
     const { client, id } = join();
     client.write = () => false;
-    sessions.send(id, Buffer.from("bye"));
-    sessions.drop(id);
+    roster.send(id, Buffer.from("bye"));
+    roster.drop(id);
     assert.equal(sessions.flush(), false);
     assert.equal(sessions.flush(), true, "the next turn's memory is its own");
   });

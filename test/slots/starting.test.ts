@@ -77,11 +77,11 @@ describe("a client that has to shake hands", () => {
     assert.deepEqual(world.told, []);
   });
 
-  test("is closed, and counted, when the manager is lost", () => {
+  test("is closed, and counted, when there are no managers any more", () => {
     const world = startSessions();
     const client = world.connect(handshaking);
-    world.sessions.closedFor = "no-manager";
-    world.sessions.detachAll("manager-lost");
+    world.roster.closedFor = "no-manager";
+    world.sessions.detachAll("shutdown");
     assert.equal(client.ending, "close");
     client.goes();
     assert.deepEqual(refusalsOf(world), { "no-manager": 1 });
@@ -98,13 +98,13 @@ describe("a client that has to shake hands", () => {
   });
 
   test("can't be sent to, dropped or admitted by an id that was guessed", () => {
-    const { sessions, counters, connect, slotOf } = startSessions();
+    const { sessions, roster, counters, connect, slotOf } = startSessions();
     const client = connect(handshaking);
     const id = slotOf(client)?.session ?? 0;
-    sessions.send(id, Buffer.from("early"));
-    sessions.sendAll(Buffer.from("early"));
-    sessions.drop(id, { banMs: 1000 });
-    sessions.admit(id);
+    roster.send(id, Buffer.from("early"));
+    roster.sendAll(Buffer.from("early"));
+    roster.drop(id, { banMs: 1000 });
+    roster.admit(id);
     sessions.flush();
     client.shakesHands();
     assert.deepEqual([delivered(client), client.finishing, counters.staleFrames], ["", false, 3]);
@@ -114,9 +114,9 @@ describe("a client that has to shake hands", () => {
 
 describe("the gate", () => {
   test("counts who is in until its connection is gone, not only until its session ends", () => {
-    const { sessions, gate, join } = startSessions();
+    const { roster, gate, join } = startSessions();
     const { client, id } = join();
-    sessions.drop(id);
+    roster.drop(id);
     assert.deepEqual(gate.inside, ["192.0.2.1"]);
     client.goes();
     assert.deepEqual(gate.inside, []);
@@ -143,7 +143,7 @@ describe("the gate", () => {
   test("is not asked while nobody is let in", () => {
     const world = startSessions();
     for (const reason of ["no-manager", "draining"] as const) {
-      world.sessions.closedFor = reason;
+      world.roster.closedFor = reason;
       world.connect();
     }
     assert.deepEqual(refusalsOf(world), { "no-manager": 1, draining: 1 });
@@ -207,7 +207,7 @@ describe("file descriptors", () => {
 
   test("are spared also while there is no manager", () => {
     const world = startSessions({ limits: { maxDescriptors: 100 } });
-    world.sessions.closedFor = "no-manager";
+    world.roster.closedFor = "no-manager";
     const client = world.connect((one) => {
       one.descriptor = 100;
     });
@@ -314,14 +314,14 @@ describe("a ticket in the first message", () => {
   });
 
   test("may be read while the link is congested, and nothing behind it is", () => {
-    const { sessions, connect, told } = start();
-    sessions.setPaused(true);
+    const { roster, connect, told } = start();
+    roster.setPaused(true);
     const client = connect();
     client.says("good");
     assert.equal(told.length, 1);
     assert.equal(client.paused, true);
     client.says("hello");
-    sessions.setPaused(false);
+    roster.setPaused(false);
     assert.equal(client.paused, false);
     assert.equal(told.length, 1);
   });
@@ -365,17 +365,17 @@ describe("a client that the manager is asked about", () => {
   const start = (more = {}) => startSessions({ admission: true, ...more });
 
   test("is announced, and neither read nor one of all until it is admitted", () => {
-    const { sessions, join, told } = start();
+    const { sessions, roster, join, told } = start();
     const { client, id } = join();
     assert.deepEqual(told, [`join ${id}`]);
     assert.equal(client.paused, true);
     assert.deepEqual([sessions.liveCount, sessions.slotCounts().starting], [0, 1]);
-    sessions.sendAll(Buffer.from("for all"));
+    roster.sendAll(Buffer.from("for all"));
     sessions.flush();
-    sessions.admit(id);
+    roster.admit(id);
     assert.equal(client.paused, false);
     assert.deepEqual([sessions.liveCount, sessions.slotCounts().inUse], [1, 1]);
-    sessions.sendAll(Buffer.from("for all that are in"));
+    roster.sendAll(Buffer.from("for all that are in"));
     sessions.flush();
     assert.equal(delivered(client), "for all that are in");
     client.says("hello");
@@ -383,19 +383,19 @@ describe("a client that the manager is asked about", () => {
   });
 
   test("can be sent to before", () => {
-    const { sessions, join } = start();
+    const { sessions, roster, join } = start();
     const { client, id } = join();
-    sessions.send(id, Buffer.from("who are "));
-    sessions.send(id, Buffer.from("you?"));
+    roster.send(id, Buffer.from("who are "));
+    roster.send(id, Buffer.from("you?"));
     sessions.flush();
     assert.deepEqual(client.delivered.map(String), ["who are you?"]);
   });
 
   test("is a slow consumer also before", () => {
-    const { sessions, join, told } = start();
+    const { sessions, roster, join, told } = start();
     const { client, id } = join();
     client.unstick(true);
-    sessions.send(id, Buffer.alloc(LIMITS.clientBufferBytes + 1));
+    roster.send(id, Buffer.alloc(LIMITS.clientBufferBytes + 1));
     sessions.flush();
     assert.equal(client.ending, "reset");
     client.goes();
@@ -403,10 +403,10 @@ describe("a client that the manager is asked about", () => {
   });
 
   test("is told no by a drop, and reads what was sent to it", () => {
-    const { sessions, join, told } = start();
+    const { sessions, roster, join, told } = start();
     const { client, id } = join();
-    sessions.send(id, Buffer.from("we are full"));
-    sessions.drop(id, { reason: "full", code: 4000 });
+    roster.send(id, Buffer.from("we are full"));
+    roster.drop(id, { reason: "full", code: 4000 });
     assert.equal(delivered(client), "we are full");
     assert.deepEqual(client.farewell, { reason: "dropped", code: 4000, text: "full" });
     assert.equal(client.paused, false, "it is read to its end");
@@ -417,9 +417,9 @@ describe("a client that the manager is asked about", () => {
   });
 
   test("is told no by a discarding drop", () => {
-    const { sessions, join, told } = start();
+    const { sessions, roster, join, told } = start();
     const { client, id } = join();
-    sessions.dropDiscard(id);
+    roster.dropDiscard(id);
     assert.equal(client.ending, "reset");
     client.goes();
     assert.deepEqual(told, [`join ${id}`, `end ${id} manager drop-discarded`]);
@@ -427,13 +427,13 @@ describe("a client that the manager is asked about", () => {
   });
 
   test("that goes before owes the manager an acknowledgement like any other", () => {
-    const { sessions, join, told, gate } = start();
+    const { sessions, roster, join, told, gate } = start();
     const { client, id } = join();
     client.goes();
     assert.deepEqual(told, [`join ${id}`, `end ${id} client client-closed`]);
-    sessions.admit(id);
+    roster.admit(id);
     assert.deepEqual([sessions.liveCount, sessions.slotCounts().stopping], [0, 1]);
-    sessions.drop(id);
+    roster.drop(id);
     assert.deepEqual([sessions.table.usedCount, gate.inside.length], [0, 0]);
   });
 
@@ -444,7 +444,7 @@ describe("a client that the manager is asked about", () => {
     assert.equal(client.finishing, false);
     world.clock.advance(1 + SWEEP_MS);
     assert.deepEqual([client.finishing, client.farewell?.reason], [true, "not-admitted"]);
-    world.sessions.admit(id);
+    world.roster.admit(id);
     client.goes();
     assert.deepEqual(world.told, [`join ${id}`, `end ${id} gateway not-admitted`]);
     assert.equal(world.counters.ends["not-admitted"], 1);
@@ -452,33 +452,33 @@ describe("a client that the manager is asked about", () => {
   });
 
   test("has no deadline any more once it is in", () => {
-    const { sessions, clock, join } = start();
+    const { roster, clock, join } = start();
     const { client, id } = join();
-    sessions.admit(id);
+    roster.admit(id);
     clock.advance(100 * LIMITS.admitTimeoutMs);
     assert.deepEqual([client.finishing, client.ending], [false, undefined]);
   });
 
   test("is admitted once: what comes later is ignored", () => {
-    const { sessions, counters, join } = start();
+    const { sessions, roster, counters, join } = start();
     const { id } = join();
-    sessions.admit(id);
-    sessions.admit(id);
+    roster.admit(id);
+    roster.admit(id);
     assert.deepEqual([sessions.liveCount, counters.staleFrames], [1, 0]);
-    sessions.admit(id + 1);
-    sessions.admit(0);
+    roster.admit(id + 1);
+    roster.admit(0);
     assert.equal(counters.staleFrames, 2);
   });
 
   test("has what it said meanwhile delivered, in order, and nothing of it twice", () => {
     const tickets = new TestTickets();
-    const { sessions, connect, told, slotOf } = start({ tickets, origin: WITH_TICKET });
+    const { roster, connect, told, slotOf } = start({ tickets, origin: WITH_TICKET });
     const client = connect();
     saysAtOnce(client, "good", "one", "two");
     const id = slotOf(client)?.session ?? 0;
     assert.deepEqual(told, [`join ${id} ann red team`]);
     assert.equal(client.paused, true);
-    sessions.admit(id);
+    roster.admit(id);
     client.says("three");
     assert.deepEqual(told.slice(1), [`message ${id} one`, `message ${id} two`, `message ${id} three`]);
     assert.equal(slotOf(client)?.inMsgs, 3);
@@ -486,42 +486,42 @@ describe("a client that the manager is asked about", () => {
 
   test("that is dropped takes what it said meanwhile with it", () => {
     const tickets = new TestTickets();
-    const { sessions, connect, told, slotOf } = start({ tickets, origin: WITH_TICKET });
+    const { roster, connect, told, slotOf } = start({ tickets, origin: WITH_TICKET });
     const client = connect();
     saysAtOnce(client, "good", "one");
     const id = slotOf(client)?.session ?? 0;
-    sessions.drop(id);
-    sessions.admit(id);
+    roster.drop(id);
+    roster.admit(id);
     client.goes();
     assert.deepEqual(told.slice(1), [`end ${id} manager dropped`]);
   });
 
   test("is not read when it is admitted while the link is congested, until that is over", () => {
-    const { sessions, join } = start();
+    const { roster, join } = start();
     const { client, id } = join();
-    sessions.setPaused(true);
-    sessions.admit(id);
+    roster.setPaused(true);
+    roster.admit(id);
     assert.equal(client.paused, true);
-    sessions.setPaused(false);
+    roster.setPaused(false);
     assert.equal(client.paused, false);
   });
 
   test("is not read because a congestion of the link is over", () => {
-    const { sessions, join } = start();
+    const { roster, join } = start();
     const { client, id } = join();
-    sessions.setPaused(true);
-    sessions.setPaused(false);
+    roster.setPaused(true);
+    roster.setPaused(false);
     assert.equal(client.paused, true);
-    sessions.admit(id);
+    roster.admit(id);
     assert.equal(client.paused, false);
   });
 
   test("that has shut down its sending side meanwhile is not kept for ever once it is in", () => {
-    const { sessions, clock, join, told } = start();
+    const { sessions, roster, clock, join, told } = start();
     const { client, id } = join();
     client.halfCloses();
-    sessions.admit(id);
-    sessions.send(id, Buffer.from("answer"));
+    roster.admit(id);
+    roster.send(id, Buffer.from("answer"));
     sessions.flush();
     assert.deepEqual([delivered(client), client.finishing], ["answer", false]);
     clock.advance(LIMITS.halfCloseMs + SWEEP_MS);
@@ -531,23 +531,23 @@ describe("a client that the manager is asked about", () => {
   });
 
   test("is ended with all others, and closed with the link", () => {
-    const { sessions, join, told } = start();
+    const { sessions, roster, join, told } = start();
     const { client, id } = join();
     sessions.endAll("shutdown");
     assert.deepEqual([client.finishing, client.farewell?.reason], [true, "shutdown"]);
     client.goes();
     assert.equal(told.at(-1), `end ${id} gateway shutdown`);
     const next = join();
-    sessions.detachAll("manager-lost");
+    roster.detach("manager-lost");
     assert.equal(next.client.ending, "close");
     next.client.goes();
     assert.equal(told.length, 3);
   });
 
   test("is not asked about any more once a manager does not want it", () => {
-    const { sessions, join } = start();
+    const { sessions, roster, join } = start();
     const asked = join();
-    sessions.admission = false;
+    roster.admission = false;
     const { client } = join();
     assert.deepEqual([asked.client.paused, client.paused, sessions.liveCount], [true, false, 1]);
   });
@@ -565,7 +565,7 @@ describe("when the lists have changed", () => {
     world.gate.refused.set("192.0.2.66", "not-allowed");
     world.clock.advance(10 * SWEEP_MS);
     assert.equal(bad.client.finishing, false, "it is looked at when there is a reason to");
-    world.sessions.send(bad.id, Buffer.from("bye"));
+    world.roster.send(bad.id, Buffer.from("bye"));
     world.sessions.recheck();
     world.clock.advance(SWEEP_MS);
     assert.deepEqual([bad.client.finishing, bad.client.farewell?.reason], [true, "denied"]);
@@ -613,7 +613,7 @@ describe("when the lists have changed", () => {
   test("who is being ended already keeps its reason", () => {
     const world = startSessions();
     const { client, id } = world.join();
-    world.sessions.drop(id);
+    world.roster.drop(id);
     world.gate.refused.set("192.0.2.1", "denied");
     world.sessions.recheck();
     world.clock.advance(SWEEP_MS);
@@ -624,11 +624,11 @@ describe("when the lists have changed", () => {
 
 describe("a ban", () => {
   test("that comes with a drop is for the client's address", () => {
-    const { sessions, gate, join } = startSessions();
+    const { roster, gate, join } = startSessions();
     const first = join();
     const second = join();
-    sessions.drop(first.id, { banMs: 1000 });
-    sessions.dropDiscard(second.id, { banMs: 0 });
+    roster.drop(first.id, { banMs: 1000 });
+    roster.dropDiscard(second.id, { banMs: 0 });
     assert.deepEqual(gate.bans, [
       ["192.0.2.1", 1000],
       ["192.0.2.1", 0],
@@ -636,36 +636,36 @@ describe("a ban", () => {
   });
 
   test("may come with the acknowledgement, when the slot is free at once", () => {
-    const { sessions, gate, join } = startSessions();
+    const { sessions, roster, gate, join } = startSessions();
     const { client, id } = join();
     client.goes();
-    sessions.drop(id, { banMs: 1000 });
+    roster.drop(id, { banMs: 1000 });
     assert.deepEqual([gate.bans, sessions.table.usedCount], [[["192.0.2.1", 1000]], 0]);
   });
 
   test("may come with a discarding drop behind a drop", () => {
-    const { sessions, gate, join } = startSessions();
+    const { roster, gate, join } = startSessions();
     const { id } = join();
-    sessions.drop(id);
-    sessions.dropDiscard(id, { banMs: 1000 });
+    roster.drop(id);
+    roster.dropDiscard(id, { banMs: 1000 });
     assert.deepEqual(gate.bans, [["192.0.2.1", 1000]]);
   });
 
   test("is nobody's without a time, or for an id that is not live", () => {
-    const { sessions, gate, join } = startSessions();
+    const { roster, gate, join } = startSessions();
     const { id } = join();
-    sessions.drop(id + 1, { banMs: 1000 });
-    sessions.drop(id);
+    roster.drop(id + 1, { banMs: 1000 });
+    roster.drop(id);
     assert.deepEqual(gate.bans, []);
   });
 });
 
 describe("a farewell", () => {
   test("says the drop's code and text, and those of the first drop only", () => {
-    const { sessions, join } = startSessions();
+    const { roster, join } = startSessions();
     const { client, id } = join();
-    sessions.drop(id, { code: 4001, reason: "cheating" });
-    sessions.drop(id, { code: 4002, reason: "again" });
+    roster.drop(id, { code: 4001, reason: "cheating" });
+    roster.drop(id, { code: 4002, reason: "again" });
     assert.deepEqual(client.farewell, { reason: "dropped", code: 4001, text: "cheating" });
   });
 
@@ -680,19 +680,19 @@ describe("a farewell", () => {
   });
 
   test("says also to those who lose their manager why, and does not wait for them", () => {
-    const { sessions, join } = startSessions();
+    const { roster, join } = startSessions();
     const { client } = join();
-    sessions.detachAll("manager-lost");
+    roster.detach("manager-lost");
     assert.deepEqual([client.farewell, client.ending], [{ reason: "manager-lost" }, "close"]);
   });
 
   test("is said to who finds no place", () => {
-    const { sessions, connect } = startSessions({ capacity: 1 });
+    const { roster, connect } = startSessions({ capacity: 1 });
     connect();
     const second = connect();
     assert.deepEqual([second.finishing, second.farewell?.reason], [true, "no-slot"]);
     second.goes();
-    sessions.closedFor = "draining";
+    roster.closedFor = "draining";
     assert.equal(connect().farewell?.reason, "draining");
   });
 });

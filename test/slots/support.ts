@@ -2,12 +2,12 @@
 
 import type { Refusal } from "../../gateway/guard/refusal.ts";
 import { Counters } from "../../gateway/metrics/counters.ts";
-import { type Gate, type SessionLimits, Sessions, type TicketGate } from "../../gateway/slots/sessions.ts";
-import type { Slot } from "../../gateway/slots/slot.ts";
+import type { Gate, SessionLimits, TicketGate } from "../../gateway/slots/sessions.ts";
+import type { EndCause, Slot } from "../../gateway/slots/slot.ts";
 import type { ListenerTraits } from "../../gateway/transports/listener.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
 import { FakeConnection } from "../helpers/fake-connection.ts";
-import { GAME, LIMITS } from "../helpers/sessions.ts";
+import { addOpenManager, GAME, LIMITS, startKeeping, type TestRouter } from "../helpers/sessions.ts";
 
 /** Deadlines are met this much late at most. */
 export const SWEEP_MS = 50;
@@ -62,6 +62,8 @@ export interface SessionsSetUp {
   readonly tickets?: TicketGate | undefined;
   readonly admission?: boolean;
   readonly origin?: Partial<ListenerTraits>;
+  /** What the manager's router does otherwise than to note what it is told. */
+  readonly router?: Partial<TestRouter>;
 }
 
 /** Sessions, and what their router was told. */
@@ -76,13 +78,13 @@ export function startSessions(given: SessionsSetUp = {}) {
       told.push(["join", session, user, context].filter((part) => part !== undefined).join(" ")),
     message: ({ session }: Slot, bytes: Buffer, start: number, end: number) =>
       told.push(`message ${session} ${bytes.toString("utf8", start, end)}`),
-    disconnected: ({ session, cause }: Slot) => told.push(`end ${session} ${cause?.by} ${cause?.reason}`),
+    disconnected: ({ session }: Slot, { by, reason }: EndCause) =>
+      told.push(`end ${session} ${by} ${reason}`),
+    ...given.router,
   };
-  const all = { ...LIMITS, ...limits };
-  const sessions = new Sessions({ router, gate, tickets, limits: all, counters, clock });
-  sessions.table.resize(capacity);
-  sessions.closedFor = undefined;
-  sessions.admission = admission;
+  const sessions = startKeeping({ gate, tickets, limits: { ...LIMITS, ...limits }, counters, clock });
+  const roster = addOpenManager(sessions, "manager", router, capacity);
+  roster.admission = admission;
   /** A client that connects, handshakes left to the test where `change` says so. */
   const connect = (change: (client: FakeConnection) => void = () => {}) => {
     const client = new FakeConnection();
@@ -95,9 +97,11 @@ export function startSessions(given: SessionsSetUp = {}) {
   /** A client that is in. */
   const join = (change?: (client: FakeConnection) => void) => {
     const client = connect(change);
-    return { client, id: slotOf(client)?.session ?? 0 };
+    const slot = slotOf(client);
+    if (slot === undefined) throw new Error("the client has no slot");
+    return { client, id: slot.session, slot };
   };
-  return { sessions, clock, counters, gate, told, connect, join, slotOf };
+  return { sessions, roster, clock, counters, gate, told, connect, join, slotOf };
 }
 
 export type TestSessions = ReturnType<typeof startSessions>;
