@@ -62,7 +62,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const readPath = await chooseReadPath(config.readPath, log);
 
   const link = new ManagerLink({
-    dial: dialer(config.manager, tls),
+    dial: dialer(config.manager[0].address, tls),
     secret,
     identity: () => ({
       name: config.name,
