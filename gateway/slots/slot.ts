@@ -36,7 +36,14 @@ export interface SlotOwner {
   closed(slot: Slot, error: NodeJS.ErrnoException | undefined): void;
 }
 
-const NOWHERE: ListenerTraits = { transport: "", name: "", framing: "none", ticket: "off", pingMs: 0 };
+const NOWHERE: ListenerTraits = {
+  transport: "",
+  name: "",
+  framing: "none",
+  ticket: "off",
+  pingMs: 0,
+  manager: undefined,
+};
 
 export class Slot implements ConnectionSink {
   readonly index: number;

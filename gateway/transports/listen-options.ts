@@ -81,6 +81,7 @@ export const listenOptions = {
   pingMs: option(whole(0, HOUR_MS), 30_000, WEB),
   forwarded: option(oneOf(["off", "x-forwarded-for", "forwarded"] as const), "off", WEB),
   ticket: option(oneOf(["off", "first-message", "query"] as const), "off"),
+  manager: option(text(1, 64).optional(), undefined),
 } as const;
 
 export type ListenOptionName = keyof typeof listenOptions;
