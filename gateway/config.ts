@@ -86,7 +86,7 @@ function checkManager(config: Config): void {
   if ((config.managerCert === undefined) !== (config.managerKey === undefined)) {
     throw new ConfigError("managerCert and managerKey go together; set both, or none");
   }
-  if (config.manager.kind === "tls") return;
+  if (config.manager.some(({ address }) => address.kind === "tls")) return;
   for (const name of ["managerCa", "managerCert", "managerServername"] as const) {
     if (config[name] !== undefined) throw new ConfigError(`${name} is for a manager at tls://host:port`);
   }

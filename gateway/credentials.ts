@@ -14,9 +14,9 @@ import type { DialTls } from "./links/dial.ts";
 import type { SettingName } from "./settings.ts";
 
 export interface Credentials {
-  /** Shared with the manager. */
+  /** Shared with the managers. */
   readonly secret: Secret | undefined;
-  /** For a manager over TLS, and for no other. */
+  /** For managers over TLS, and for no others. */
   readonly tls: DialTls | undefined;
   /** What tickets are signed with. */
   readonly ticketSecret: Uint8Array | undefined;
@@ -45,7 +45,7 @@ export function readCredentials(config: Config): Credentials {
   const key = readFrom("managerKey", (bytes) => bytes);
   return {
     secret: config.managerSecret ?? fromFile,
-    tls: config.manager.kind === "tls" ? dialTls(config, key) : undefined,
+    tls: config.manager.some(({ address }) => address.kind === "tls") ? dialTls(config, key) : undefined,
     ticketSecret: config.ticketSecret ?? ticketFromFile,
     warnings,
   };

@@ -35,7 +35,12 @@ export function text(min: number, max: number) {
 
 /** What `parse` makes of a text; the error that it throws says what is wrong. */
 export function parsed<T>(parse: (value: string) => T) {
-  return z.string("must be text").transform((value, context) => {
+  return parsedFrom(z.string("must be text"), parse);
+}
+
+/** What `parse` makes of what `schema` has read; the error that it throws says what is wrong. */
+export function parsedFrom<S, T>(schema: z.ZodType<S>, parse: (value: S) => T) {
+  return schema.transform((value, context) => {
     try {
       return parse(value);
     } catch (error) {

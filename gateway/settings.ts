@@ -14,7 +14,8 @@ import { parseLinkUrl } from "../proto/link-url.ts";
 import { MAX_CAPACITY } from "../proto/session-id.ts";
 import { AddressSet } from "./guard/address-set.ts";
 import { readSecret } from "./guard/secret.ts";
-import { HOUR_MS, KIB, listOf, MIB, oneOf, parsed, text, whole } from "./schema.ts";
+import { parseManagers } from "./links/manager-address.ts";
+import { HOUR_MS, KIB, listOf, MIB, oneOf, parsed, parsedFrom, text, whole } from "./schema.ts";
 import { parseListenAddress } from "./transports/listen-address.ts";
 
 export interface Setting<T> {
@@ -48,19 +49,13 @@ const count = whole(0, 2 ** 31 - 1);
 
 const file = text(1, 4096).optional();
 
-const listenAddress = z
-  .union(
+const listenAddress = parsedFrom(
+  z.union(
     [z.string(), z.record(z.string(), z.unknown())],
     "must be a URL, or an object with a 'url' and options",
-  )
-  .transform((given, context) => {
-    try {
-      return parseListenAddress(given);
-    } catch (error) {
-      context.addIssue({ code: "custom", message: (error as Error).message });
-      return z.NEVER;
-    }
-  });
+  ),
+  parseListenAddress,
+);
 
 /** Addresses and CIDRs, which are kept as they were given. */
 const cidrList = listOf(text(1, 64), 0).superRefine((entries, context) => {
@@ -79,10 +74,10 @@ export const settings = {
     "the name that the manager knows this gateway by; no two may share one",
   ),
   manager: setting(
-    parsed(parseLinkUrl),
-    "unix:run/manager.sock",
+    parsedFrom(listOf(z.string("must be text")), parseManagers),
+    ["unix:run/manager.sock"],
     "url",
-    "the manager to dial: unix:/path, tcp://host:port or tls://host:port",
+    "the manager to dial: unix:/path, tcp://host:port or tls://host:port; several with a name each, battle=tcp://host:port, may be given",
   ),
   managerSecret: secret(
     parsed((value) => new Secret(value)).optional(),

@@ -10,7 +10,16 @@ import { systemClock } from "./clock.ts";
 import { ConfigError } from "./config-error.ts";
 import { canonicalAddress } from "./guard/address.ts";
 import { readSecret } from "./guard/secret.ts";
-import { MAX_CONTEXT_LENGTH, MAX_USER_BYTES, signTicket, type Ticket } from "./guard/ticket.ts";
+import {
+  MANAGER_CLAIM,
+  MAX_CLAIM_LENGTH,
+  MAX_CONTEXT_LENGTH,
+  MAX_MANAGER_LENGTH,
+  MAX_USER_BYTES,
+  signTicket,
+  type Ticket,
+  ticketClaims,
+} from "./guard/ticket.ts";
 
 const SECRET_VARIABLE = "SIDEGATE_TICKET_SECRET";
 const SECRET_FILE_VARIABLE = "SIDEGATE_TICKET_SECRET_FILE";
@@ -24,6 +33,8 @@ interface TicketFlags {
   readonly address?: string;
   readonly nonce?: boolean;
   readonly context?: string;
+  readonly manager?: string;
+  readonly managerField: string;
   readonly secretFile?: string;
 }
 
@@ -47,7 +58,8 @@ export function runTicketCommand(args: readonly string[], env: NodeJS.ProcessEnv
     throw new ConfigError(error.message.replace(/^error: /, "").replaceAll("\n", " "));
   }
   const flags = command.opts<TicketFlags>();
-  return `${sign(ticketOf(flags), findSecret(flags, env))}\n`;
+  const ticket = ticketOf(flags);
+  return `${sign(ticket, findSecret(flags, env), fieldOf(flags))}\n`;
 }
 
 function buildCommand(write: (text: string) => void): Command {
@@ -64,13 +76,16 @@ function buildCommand(write: (text: string) => void): Command {
     .option("--nonce", "good once, which is the default")
     .option("--no-nonce", "good as often as is wanted until it expires")
     .option("--context <text>", `what the manager is told with it, ${MAX_CONTEXT_LENGTH} characters at most`)
+    .option("--manager <name>", `the manager that it lets in to, ${MAX_MANAGER_LENGTH} characters at most`)
+    .option("--manager-field <claim>", "the claim that says so, as managerTicketField has it", MANAGER_CLAIM)
     .option("--secret-file <file>", `the file that holds the secret (${SECRET_FILE_VARIABLE})`);
 }
 
-function ticketOf({ user, ttl, address, nonce = true, context }: TicketFlags): Ticket {
+function ticketOf({ user, ttl, address, nonce = true, context, manager }: TicketFlags): Ticket {
   if (user === undefined) throw new ConfigError("whom is the ticket for? Name the user with --user");
   checkLength("--user", "bytes", Buffer.byteLength(user), 1, MAX_USER_BYTES);
   if (context !== undefined) checkLength("--context", "characters", context.length, 0, MAX_CONTEXT_LENGTH);
+  if (manager !== undefined) checkLength("--manager", "characters", manager.length, 1, MAX_MANAGER_LENGTH);
   if (address !== undefined && canonicalAddress(address) === undefined) {
     throw new ConfigError(`--address must be an IPv4 or IPv6 address, not '${address}'`);
   }
@@ -80,7 +95,14 @@ function ticketOf({ user, ttl, address, nonce = true, context }: TicketFlags): T
     ...(address !== undefined && { address }),
     ...(nonce && { nonce: randomUUID() }),
     ...(context !== undefined && { context }),
+    ...(manager !== undefined && { manager }),
   };
+}
+
+function fieldOf({ managerField }: TicketFlags): string {
+  checkLength("--manager-field", "characters", managerField.length, 1, MAX_CLAIM_LENGTH);
+  if (!ticketClaims.includes(managerField)) return managerField;
+  throw new ConfigError(`--manager-field must be another claim than ${ticketClaims.join(", ")}`);
 }
 
 function checkLength(flag: string, unit: string, length: number, min: number, max: number): void {
@@ -95,9 +117,9 @@ function wholeSeconds(text: string): number {
 }
 
 /** What the flags' own checks let through may still be no text, or too long once it is encoded. */
-function sign(ticket: Ticket, secret: Uint8Array): string {
+function sign(ticket: Ticket, secret: Uint8Array, managerField: string): string {
   try {
-    return signTicket(ticket, secret);
+    return signTicket(ticket, secret, managerField);
   } catch (error) {
     if (error instanceof RangeError) throw new ConfigError(error.message);
     throw error;

@@ -25,21 +25,25 @@ export interface TicketCheckerOptions {
   readonly maxNonces: number;
   /** A ticket that expires later than this from now is refused: its nonce would be remembered as long. */
   readonly maxLifeMs: number;
+  /** The claim that names the manager that a client is to go to; without it, none does. */
+  readonly managerField?: string;
 }
 
 export class TicketChecker {
   readonly #secrets: readonly Uint8Array[];
   readonly #clock: Clock;
   readonly #maxLifeMs: number;
+  readonly #managerField: string | undefined;
   readonly #nonces: Nonces;
 
   /** @throws RangeError without a secret, or for one of less than 32 bytes */
-  constructor({ secrets, clock, maxNonces, maxLifeMs }: TicketCheckerOptions) {
+  constructor({ secrets, clock, maxNonces, maxLifeMs, managerField }: TicketCheckerOptions) {
     if (secrets.length === 0) throw new RangeError("tickets can't be checked without a secret");
     for (const secret of secrets) assertSecret(secret);
     this.#secrets = [...secrets];
     this.#clock = clock;
     this.#maxLifeMs = maxLifeMs;
+    this.#managerField = managerField;
     this.#nonces = new Nonces(maxNonces);
   }
 
@@ -56,7 +60,7 @@ export class TicketChecker {
    *   `bad-ticket` also for a good one whose nonce there is no room to remember
    */
   check(token: string | Buffer, address: string): Ticket | TicketFault {
-    const signed = readTicket(token, this.#secrets);
+    const signed = readTicket(token, this.#secrets, this.#managerField);
     if (signed === undefined) return "bad-ticket";
     const { ticket, notBeforeMs } = signed;
     const now = this.#clock.wall();

@@ -19,6 +19,16 @@ export const MAX_USER_BYTES = 128;
 /** Limits of other texts, UTF-16 code units. */
 export const MAX_NONCE_LENGTH = 64;
 export const MAX_CONTEXT_LENGTH = 128;
+export const MAX_MANAGER_LENGTH = 64;
+
+/** Every claim that means something in each ticket. */
+export const ticketClaims: readonly string[] = ["sub", "exp", "nbf", "iat", "addr", "jti", "ctx"];
+
+/** The claim that names a manager, where no other is configured. */
+export const MANAGER_CLAIM = "manager";
+
+/** The longest name of that claim, UTF-16 code units. */
+export const MAX_CLAIM_LENGTH = 128;
 
 const MAC_BYTES = 32;
 
@@ -33,6 +43,8 @@ export interface Ticket {
   readonly nonce?: string;
   /** What the log-in server wants the manager to know. */
   readonly context?: string;
+  /** The manager that the client is to go to. */
+  readonly manager?: string;
 }
 
 /** A ticket as it was signed, with the times that its signer set. */
@@ -45,13 +57,15 @@ export interface SignedTicket {
 /**
  * A token for a ticket.
  *
+ * @param managerField the claim for its manager
  * @throws RangeError for a ticket that no checker would take, or a secret of less than 32 bytes
  */
-export function signTicket(ticket: Ticket, secret: Uint8Array): string {
+export function signTicket(ticket: Ticket, secret: Uint8Array, managerField = MANAGER_CLAIM): string {
   assertSecret(secret);
-  const { user, expiresAtMs, address, nonce, context } = ticket;
-  const claims = { sub: user, exp: expiresAtMs / 1000, addr: address, jti: nonce, ctx: context };
-  if (readClaims(claims) === undefined) throw new RangeError("the ticket is out of its bounds");
+  const { user, expiresAtMs, address, nonce, context, manager } = ticket;
+  const known = { sub: user, exp: expiresAtMs / 1000, addr: address, jti: nonce, ctx: context };
+  const claims = manager === undefined ? known : { ...known, [managerField]: manager };
+  if (readClaims(claims, managerField) === undefined) throw new RangeError("the ticket is out of its bounds");
   const signed = `${encodeJson({ alg: "HS256", typ: "JWT" })}.${encodeJson(claims)}`;
   const token = `${signed}.${mac(signed, secret).toString("base64url")}`;
   if (token.length > MAX_TICKET_BYTES) throw new RangeError("the ticket is too long");
@@ -61,9 +75,14 @@ export function signTicket(ticket: Ticket, secret: Uint8Array): string {
 /**
  * Reads a token that one of the secrets has signed; says nothing about times.
  *
+ * @param managerField the claim that names a manager; without it, none does
  * @returns undefined for one that is malformed, not signed with any of them, or out of its bounds
  */
-export function readTicket(token: string | Buffer, secrets: readonly Uint8Array[]): SignedTicket | undefined {
+export function readTicket(
+  token: string | Buffer,
+  secrets: readonly Uint8Array[],
+  managerField?: string,
+): SignedTicket | undefined {
   if (token.length > MAX_TICKET_BYTES) return undefined;
   const parts = token.toString("latin1").split(".");
   const [header = "", claims = "", signature = ""] = parts;
@@ -73,7 +92,7 @@ export function readTicket(token: string | Buffer, secrets: readonly Uint8Array[
   const signed = `${header}.${claims}`;
   if (!secrets.some((secret) => timingSafeEqual(mac(signed, secret), signatureBytes))) return undefined;
   if (!isOurHeader(parseObject(headerBytes))) return undefined;
-  return readClaims(parseObject(claimBytes));
+  return readClaims(parseObject(claimBytes), managerField);
 }
 
 function mac(text: string, secret: Uint8Array): Buffer {
@@ -87,7 +106,10 @@ function isOurHeader(header: Record<string, unknown> | undefined): boolean {
   return header.alg === "HS256" && (header.typ === undefined || header.typ === "JWT");
 }
 
-function readClaims(claims: Record<string, unknown> | undefined): SignedTicket | undefined {
+function readClaims(
+  claims: Record<string, unknown> | undefined,
+  managerField: string | undefined,
+): SignedTicket | undefined {
   if (claims === undefined) return undefined;
   const { sub, exp, nbf, iat, addr, jti, ctx } = claims;
   if (!isText(sub, 1, MAX_USER_BYTES) || Buffer.byteLength(sub) > MAX_USER_BYTES) return undefined;
@@ -96,6 +118,8 @@ function readClaims(claims: Record<string, unknown> | undefined): SignedTicket |
   if (ctx !== undefined && !isText(ctx, 0, MAX_CONTEXT_LENGTH)) return undefined;
   const address = typeof addr === "string" ? canonicalAddress(addr) : undefined;
   if (addr !== undefined && address === undefined) return undefined;
+  const manager = ownClaim(claims, managerField);
+  if (manager !== undefined && !isText(manager, 1, MAX_MANAGER_LENGTH)) return undefined;
   const starts = [nbf, iat].filter((time) => time !== undefined);
   if (!starts.every(isTime)) return undefined;
   const ticket: Ticket = {
@@ -104,8 +128,14 @@ function readClaims(claims: Record<string, unknown> | undefined): SignedTicket |
     ...(address !== undefined && { address }),
     ...(jti !== undefined && { nonce: jti }),
     ...(ctx !== undefined && { context: ctx }),
+    ...(manager !== undefined && { manager }),
   };
   return { ticket, notBeforeMs: starts.map(toMs) };
+}
+
+/** A claim whose name is configured, and may be one that every object has. */
+function ownClaim(claims: Record<string, unknown>, name: string | undefined): unknown {
+  return name !== undefined && Object.hasOwn(claims, name) ? claims[name] : undefined;
 }
 
 /** Text that can be told on: as long as it may be, and no half of a surrogate pair. */

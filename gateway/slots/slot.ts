@@ -46,7 +46,14 @@ export interface Transfer {
   readonly data: Uint8Array | undefined;
 }
 
-const NOWHERE: ListenerTraits = { transport: "", name: "", framing: "none", ticket: "off", pingMs: 0 };
+const NOWHERE: ListenerTraits = {
+  transport: "",
+  name: "",
+  framing: "none",
+  ticket: "off",
+  pingMs: 0,
+  manager: undefined,
+};
 
 export class Slot implements ConnectionSink {
   readonly index: number;

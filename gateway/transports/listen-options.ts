@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { framingNames } from "../framing/framing.ts";
 import { AddressSet } from "../guard/address-set.ts";
-import { flag, HOUR_MS, KIB, listOf, MIB, oneOf, text, whole } from "../schema.ts";
+import { flag, HOUR_MS, KIB, listOf, MIB, oneOf, parsedFrom, text, whole } from "../schema.ts";
 
 export const transports = ["tcp", "tls", "ws", "wss", "unix"] as const;
 export type Transport = (typeof transports)[number];
@@ -22,14 +22,7 @@ function option<T>(schema: z.ZodType<T>, fallback: unknown, on: readonly Transpo
 }
 
 /** A list of addresses and CIDRs. */
-const cidrs = listOf(text(1, 64), 0).transform((entries, context) => {
-  try {
-    return AddressSet.parse(entries);
-  } catch (error) {
-    context.addIssue({ code: "custom", message: (error as Error).message });
-    return z.NEVER;
-  }
-});
+const cidrs = parsedFrom(listOf(text(1, 64), 0), AddressSet.parse);
 
 const octal = z
   .string("must be text")
@@ -88,6 +81,7 @@ export const listenOptions = {
   pingMs: option(whole(0, HOUR_MS), 30_000, WEB),
   forwarded: option(oneOf(["off", "x-forwarded-for", "forwarded"] as const), "off", WEB),
   ticket: option(oneOf(["off", "first-message", "query"] as const), "off"),
+  manager: option(text(1, 64).optional(), undefined),
 } as const;
 
 export type ListenOptionName = keyof typeof listenOptions;

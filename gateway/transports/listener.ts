@@ -16,6 +16,8 @@ export interface ListenerTraits {
   readonly ticket: "off" | "first-message" | "query";
   /** A client that says nothing for this long is asked for a sign of life; 0: never. */
   readonly pingMs: number;
+  /** The manager that its clients go to, where the listener decides. */
+  readonly manager: string | undefined;
 }
 
 export interface Listener {

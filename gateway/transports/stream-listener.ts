@@ -122,11 +122,11 @@ export class StreamListener implements Listener {
   }
 }
 
-function traitsOf({ transport, name, framing, ticket, pingMs }: ListenAddress): ListenerTraits {
+function traitsOf({ transport, name, framing, ticket, pingMs, manager }: ListenAddress): ListenerTraits {
   const isWeb = transport === "ws" || transport === "wss";
   return isWeb
-    ? { transport, name, framing: "websocket", ticket, pingMs }
-    : { transport, name, framing, ticket, pingMs: 0 };
+    ? { transport, name, framing: "websocket", ticket, pingMs, manager }
+    : { transport, name, framing, ticket, pingMs: 0, manager };
 }
 
 const ADVICE: Readonly<Record<string, string>> = {

@@ -41,7 +41,9 @@ function file(t: TestContext, content: unknown): string {
 describe("the gateway's configuration", () => {
   test("has defaults for everything: a Unix socket, and loopback for clients", () => {
     const config = run([]);
-    assert.deepEqual(config.manager, { kind: "unix", path: "run/manager.sock" });
+    assert.deepEqual(config.manager, [
+      { name: "manager", address: { kind: "unix", path: "run/manager.sock" } },
+    ]);
     assert.equal(config.listen.length, 1);
     assert.partialDeepStrictEqual(config.listen[0], {
       transport: "tcp",
@@ -116,6 +118,26 @@ describe("the gateway's configuration", () => {
     assert.deepEqual(run(["--config", file(t, { listen: urls })]).listen, byFlags);
   });
 
+  test("takes several managers: by repeated flags, by commas in a variable, by a list or a text in the file", (t) => {
+    const urls = ["battle=tcp://10.0.0.5:7390", "lobby=unix:/run/lobby.sock"];
+    const byFlags = run(urls.flatMap((url) => ["--manager", url])).manager;
+    assert.deepEqual(byFlags, [
+      { name: "battle", address: { kind: "tcp", host: "10.0.0.5", port: 7390 } },
+      { name: "lobby", address: { kind: "unix", path: "/run/lobby.sock" } },
+    ]);
+    assert.deepEqual(run([], { SIDEGATE_MANAGER: urls.join(",") }).manager, byFlags);
+    assert.deepEqual(run(["--config", file(t, { manager: urls })]).manager, byFlags);
+    const one = { name: "manager", address: { kind: "unix", path: "/run/lobby.sock" } };
+    assert.deepEqual(run(["--config", file(t, { manager: "unix:/run/lobby.sock" })]).manager, [one]);
+    const printed = print(["--print-config", ...urls.flatMap((url) => ["--manager", url])]);
+    assert.match(printed, new RegExp(`^manager +${urls.join(",")} +from --manager$`, "m"));
+  });
+
+  test("takes what is set for TLS as soon as one manager is there", () => {
+    const some = ["--manager", "a=tcp://127.0.0.1:1", "--manager", "b=tls://127.0.0.1:1"];
+    assert.equal(run([...some, "--manager-servername", "game.example"]).managerServername, "game.example");
+  });
+
   test("can be printed, with where each value came from", (t) => {
     const path = file(t, { drainMs: 7 });
     const text = print(["--print-config", "--config", path, "--name", "edge"], {
@@ -158,6 +180,21 @@ describe("the gateway's configuration", () => {
       "a manager that is no address",
       ["--manager", "http://x"],
       /'http:\/\/x' is not a link address.*unix:\/path/,
+    ],
+    [
+      "a manager without a name beside another",
+      ["--manager", "unix:/x", "--manager", "b=unix:/y"],
+      /^manager \(from --manager\): 'unix:\/x' has no name; of several managers each must have one/,
+    ],
+    [
+      "two managers of one name",
+      ["--manager", "a=unix:/x", "--manager", "a=unix:/y"],
+      /^manager \(from --manager\): two managers are named 'a'; give each a name of its own$/,
+    ],
+    [
+      "an authority for several managers without TLS",
+      ["--manager", "a=unix:/x", "--manager", "b=tcp://127.0.0.1:1", "--manager-ca", "x"],
+      /^managerCa is for a manager at tls:\/\/host:port$/,
     ],
     ["a listener that is no address", ["--listen", "7300"], /'7300' is not an address to listen on/],
     ["a bad listener option", ["--listen", "tcp://127.0.0.1:1?backlog=0"], /backlog must be a whole number/],
@@ -210,6 +247,8 @@ describe("the gateway's configuration", () => {
     refused(/is not JSON/, ["--config", file(t, "{")]);
     refused(/must hold one JSON object/, ["--config", file(t, [])]);
     refused(/drainMs \(from .*\): must be a whole number/, ["--config", file(t, { drainMs: 1.5 })]);
+    refused(/manager \(from .*\): must be text/, ["--config", file(t, { manager: [7300] })]);
+    refused(/manager \(from .*\): must not be empty/, ["--config", file(t, { manager: [] })]);
     refused(/listen \(from .*\): must be a URL, or an object/, ["--config", file(t, { listen: [7300] })]);
   });
 });

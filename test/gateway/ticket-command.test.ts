@@ -14,12 +14,13 @@ const OTHER_SECRET = "fedcba9876543210".repeat(4);
 const env = { SIDEGATE_TICKET_SECRET: SECRET };
 
 /** Lets a token in, as a gateway with `secret` does. */
-function admit(token: string, secret = SECRET): Ticket {
+function admit(token: string, secret = SECRET, managerField = "manager"): Ticket {
   const checker = new TicketChecker({
     secrets: [readSecret(secret)],
     clock: systemClock,
     maxNonces: 10,
     maxLifeMs: 86_400_000,
+    managerField,
   });
   const ticket = checker.check(token.trimEnd(), "2001:db8::7");
   assert.ok(typeof ticket === "object", String(ticket));
@@ -64,11 +65,28 @@ describe("sidegate ticket", () => {
 
   test("signs what the flags say", () => {
     const before = Date.now();
-    const flags = ["--user", "Zoë", "--ttl", "3600", "--address", "2001:DB8::7", "--context", "room 7"];
+    const flags = [
+      "--user",
+      "Zoë",
+      "--ttl",
+      "3600",
+      "--address",
+      "2001:DB8::7",
+      "--context",
+      "room 7",
+      "--manager",
+      "battle",
+    ];
     const { expiresAtMs, ...ticket } = run([...flags, "--no-nonce"]);
-    assert.deepEqual(ticket, { user: "Zoë", address: "2001:db8::7", context: "room 7" });
+    assert.deepEqual(ticket, { user: "Zoë", address: "2001:db8::7", context: "room 7", manager: "battle" });
     assert.ok(expiresAtMs >= before + 3_600_000);
     assert.notEqual(run([...flags, "--nonce"]).nonce, undefined);
+  });
+
+  test("names the manager in the claim that the gateway looks at", () => {
+    const token = runTicketCommand(["--user", "ann", "--manager", "battle", "--manager-field", "shard"], env);
+    assert.equal(admit(token, SECRET, "shard").manager, "battle");
+    assert.equal(admit(token).manager, undefined);
   });
 
   test("finds the secret in the environment, or in a file that a flag or the environment names", (t) => {
@@ -82,7 +100,17 @@ describe("sidegate ticket", () => {
 
   test("prints its help, which names every flag and no secret", () => {
     const help = runTicketCommand(["--help"], env);
-    for (const flag of ["user", "ttl", "address", "nonce", "no-nonce", "context", "secret-file"]) {
+    for (const flag of [
+      "user",
+      "ttl",
+      "address",
+      "nonce",
+      "no-nonce",
+      "context",
+      "manager",
+      "manager-field",
+      "secret-file",
+    ]) {
       assert.match(help, new RegExp(`--${flag}\\b`));
     }
     assert.match(help, /SIDEGATE_TICKET_SECRET\b/);
@@ -95,6 +123,18 @@ describe("sidegate ticket", () => {
     ["a user that is too long", ["--user", "x".repeat(129)], /--user must have.*has 129/],
     ["a user of too many bytes", ["--user", "é".repeat(65)], /--user must have.*has 130/],
     ["a context that is too long", ["--user", "a", "--context", "x".repeat(129)], /--context must have/],
+    [
+      "an empty manager",
+      ["--user", "a", "--manager", ""],
+      /--manager must have 1 to 64 characters, and has 0/,
+    ],
+    ["a manager that is too long", ["--user", "a", "--manager", "x".repeat(65)], /--manager must.*has 65/],
+    ["a claim without a name", ["--user", "a", "--manager-field", ""], /--manager-field must have 1 to 128/],
+    [
+      "a claim that is taken",
+      ["--user", "a", "--manager", "b", "--manager-field", "sub"],
+      /--manager-field must be another claim than sub, exp, nbf, iat, addr, jti, ctx$/,
+    ],
     ["an address that is none", ["--user", "a", "--address", "here"], /--address must be.*'here'/],
     ["a time that is none", ["--user", "a", "--ttl", "soon"], /--ttl must be a whole number.*'soon'/],
     ["no time at all", ["--user", "a", "--ttl", "0"], /--ttl .*from 1 to 86400/],

@@ -65,6 +65,16 @@ describe("a ticket at the gate", () => {
     assert.equal(checker.check("", HOME), "bad-ticket");
   });
 
+  test("tells the manager that it names, where that is asked for", () => {
+    const token = signTicket({ ...ticket, manager: "battle" }, SECRET);
+    assert.deepEqual(checkerAt().checker.check(token, HOME), ticket);
+    const { checker } = checkerAt({ managerField: "manager" });
+    assert.deepEqual(checker.check(token, HOME), { ...ticket, manager: "battle" });
+    assert.deepEqual(checker.check(signTicket(ticket, SECRET), HOME), ticket);
+    const wrong = signClaims({ sub: "ann", exp: START + 60, manager: 7 });
+    assert.equal(checker.check(wrong, HOME), "bad-ticket");
+  });
+
   test("can't be checked without a secret, or with one that is too short", () => {
     const options = { clock: new FakeClock(), maxNonces: 1, maxLifeMs: 1 };
     assert.throws(() => new TicketChecker({ ...options, secrets: [] }), RangeError);

@@ -41,12 +41,13 @@ describe("a ticket", () => {
         address: fc.constantFrom("203.0.113.7", "2001:db8::7"),
         nonce: text(1, 64),
         context: text(0, 128),
+        manager: text(1, 64),
       },
       { requiredKeys: ["user", "expiresAtMs"], noNullPrototype: true },
     );
     fc.assert(
       fc.property(ticket, (one) => {
-        assert.deepEqual(read(signTicket(one, SECRET)), one);
+        assert.deepEqual(readTicket(signTicket(one, SECRET), [SECRET], "manager")?.ticket, one);
         assert.equal(read(signTicket(one, SECRET), [OTHER_SECRET]), undefined);
       }),
       { seed: 7308, numRuns: 300 },
@@ -79,6 +80,33 @@ describe("a ticket", () => {
 
   test("may have an expiry in fractions of a second", () => {
     assert.equal(read(signClaims({ sub: "a", exp: 1767225660.123 }))?.expiresAtMs, 1_767_225_660_123);
+  });
+
+  test("names its manager in the claim that is configured, and else in none", () => {
+    const manager = (claims: unknown, field?: string) =>
+      readTicket(signClaims(claims), [SECRET], field)?.ticket.manager;
+    const named = { sub: "a", exp, manager: "battle", "https://game.example/shard": "lobby" };
+    assert.equal(manager(named, "manager"), "battle");
+    assert.equal(manager(named, "https://game.example/shard"), "lobby");
+    assert.equal(manager(named, "shard"), undefined);
+    assert.equal(manager(named), undefined);
+    const foreign = { sub: "a", exp, manager: 7 };
+    assert.equal(read(signClaims(foreign))?.user, "a", "who reads no manager does not mind what is there");
+    const signed = signTicket({ user: "a", expiresAtMs: START_MS, manager: "battle" }, SECRET, "shard");
+    assert.equal(readTicket(signed, [SECRET], "shard")?.ticket.manager, "battle");
+    assert.equal(readTicket(signed, [SECRET], "manager")?.ticket.manager, undefined);
+  });
+
+  test("may have its manager in a claim that is called as what every object has", () => {
+    for (const field of ["__proto__", "constructor", "toString"]) {
+      const plain = signClaims({ sub: "a", exp });
+      assert.deepEqual(readTicket(plain, [SECRET], field)?.ticket, {
+        user: "a",
+        expiresAtMs: START_MS + 60_000,
+      });
+      const named = signTicket({ user: "a", expiresAtMs: START_MS, manager: "battle" }, SECRET, field);
+      assert.equal(readTicket(named, [SECRET], field)?.ticket.manager, "battle");
+    }
   });
 
   test("is good whichever secret has signed it, and with no other", () => {
@@ -202,6 +230,20 @@ describe("a token that is no ticket of ours", () => {
     test(`is one with ${title}`, () => assert.equal(read(signClaims(claims)), undefined));
   }
 
+  for (const [title, manager] of [
+    ["an empty manager", ""],
+    ["a manager that is too long", "x".repeat(65)],
+    ["a manager that is half a character", "\ud800"],
+    ["a manager that is a number", 7],
+    ["a manager that is nothing", null],
+    ["several managers", ["battle", "lobby"]],
+  ] as const) {
+    test(`is one with ${title}`, () => {
+      const token = signClaims({ sub: "a", exp, manager });
+      assert.equal(readTicket(token, [SECRET], "manager"), undefined);
+    });
+  }
+
   test("is one that is not UTF-8", () => {
     const claims = Buffer.from(`{"sub":"\xff","exp":${exp}}`, "latin1").toString("base64url");
     const [head] = FOREIGN.split(".");
@@ -230,6 +272,8 @@ describe("signing", () => {
       { ...good, address: "nowhere" },
       { ...good, nonce: "" },
       { ...good, context: "x".repeat(129) },
+      { ...good, manager: "" },
+      { ...good, manager: "x".repeat(65) },
     ]) {
       assert.throws(() => signTicket(bad, SECRET), RangeError);
     }

@@ -18,6 +18,7 @@ export const GAME: ListenerTraits = {
   framing: "none",
   ticket: "off",
   pingMs: 0,
+  manager: undefined,
 };
 
 /** Times and buffers as small as tests like them; nothing else is limited. */

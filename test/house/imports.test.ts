@@ -44,6 +44,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   ],
   "gateway/settings.ts": [
     "gateway/guard",
+    "gateway/links/manager-address.ts",
     "gateway/schema.ts",
     "gateway/transports/listen-address.ts",
     "proto",

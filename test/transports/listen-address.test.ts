@@ -92,6 +92,7 @@ const rows: readonly Row[] = [
     beside: "trusted=10.0.0.1",
   },
   { option: "ticket", on: "ws", inUrl: "query", inFile: "query", value: "query" },
+  { option: "manager", on: "unix", inUrl: "battle", inFile: "battle", value: "battle" },
 ];
 
 const mark = (url: string) => (url.includes("?") ? "&" : "?");
@@ -171,6 +172,7 @@ describe("an option of a listener", () => {
       pingMs: 30_000,
       forwarded: "off",
       ticket: "off",
+      manager: undefined,
     });
   });
 
@@ -312,6 +314,7 @@ describe("what is wrong with an option is said, and what is wanted", () => {
       /headers must have at most 32 entries/,
     ],
     ["no kind of frames", "ws://a:1?frames=json", /frames must be one of binary, text, mirror/],
+    ["no manager", "ws://a:1?manager=", /manager must have 1 to 64 characters, not ''/],
     ["no kind of ticket", "ws://a:1?ticket=cookie", /ticket must be one of off, first-message, query/],
   ] as const) {
     test(what, () => {
