@@ -3,6 +3,7 @@
 import type { z } from "zod";
 import { ConfigError } from "./config-error.ts";
 import { type SettingName, settingNames, settings } from "./settings.ts";
+import { suggestion } from "./suggestion.ts";
 
 /** The frozen configuration. */
 export type Config = { readonly [K in SettingName]: z.output<(typeof settings)[K]["schema"]> };
@@ -55,7 +56,8 @@ function checkTogether(config: Config): void {
     );
   }
   checkSecrets(config);
-  checkManager(config);
+  checkLink(config);
+  checkChoice(config);
   const names = config.listen.map((address) => address.name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) {
@@ -82,7 +84,7 @@ function checkSecrets(config: Config): void {
 }
 
 /** What is set for the link is used, or refused: nobody shall take a link for safer than it is. */
-function checkManager(config: Config): void {
+function checkLink(config: Config): void {
   if ((config.managerCert === undefined) !== (config.managerKey === undefined)) {
     throw new ConfigError("managerCert and managerKey go together; set both, or none");
   }
@@ -90,4 +92,49 @@ function checkManager(config: Config): void {
   for (const name of ["managerCa", "managerCert", "managerServername"] as const) {
     if (config[name] !== undefined) throw new ConfigError(`${name} is for a manager at tls://host:port`);
   }
+}
+
+/** What a choice of managers goes by is there, names managers that there are, and is not set for another choice. */
+function checkChoice(config: Config): void {
+  checkListenerChoice(config);
+  checkFirstMessageChoice(config);
+  const unchecked = config.listen.find(({ ticket }) => ticket === "off");
+  if (config.managerChoice === "ticket" && unchecked !== undefined) {
+    throw new ConfigError(
+      `listen: '${unchecked.name}' wants no tickets; with managerChoice=ticket it must have ticket=`,
+    );
+  }
+}
+
+function checkListenerChoice(config: Config): void {
+  const isUsed = config.managerChoice === "listener";
+  for (const { name, manager } of config.listen) {
+    if (manager !== undefined && !isUsed) {
+      throw new ConfigError(`listen: '${name}' has manager=, which is for managerChoice=listener`);
+    }
+    if (manager === undefined && isUsed) {
+      throw new ConfigError(
+        `listen: '${name}' names no manager; with managerChoice=listener it must have manager=`,
+      );
+    }
+    if (manager !== undefined) checkKnown(config, `listen: '${name}'`, manager);
+  }
+}
+
+function checkFirstMessageChoice(config: Config): void {
+  const { managerChoice, managerPrefixes } = config;
+  const isUsed = managerChoice === "first-message";
+  if (managerPrefixes.length > 0 && !isUsed) {
+    throw new ConfigError("managerPrefixes is for managerChoice=first-message");
+  }
+  if (managerPrefixes.length === 0 && isUsed) {
+    throw new ConfigError("managerChoice=first-message must have managerPrefixes, such as BATTLE=battle");
+  }
+  for (const { manager } of managerPrefixes) checkKnown(config, "managerPrefixes", manager);
+}
+
+function checkKnown({ manager }: Config, where: string, name: string): void {
+  const names = manager.map((one) => one.name);
+  if (names.includes(name)) return;
+  throw new ConfigError(`${where} names the manager '${name}', which there is not${suggestion(name, names)}`);
 }

@@ -39,7 +39,7 @@ export function sessionLimits(config: Config): SessionLimits {
 
 /** What checks tickets, if there is a secret that they are signed with. */
 export function createTicketChecker(
-  { maxTicketNonces, maxTicketLifeMs }: Config,
+  { maxTicketNonces, maxTicketLifeMs, managerChoice, managerTicketField }: Config,
   secret: Uint8Array | undefined,
   clock: Clock,
 ): TicketChecker | undefined {
@@ -49,5 +49,6 @@ export function createTicketChecker(
     clock,
     maxNonces: maxTicketNonces,
     maxLifeMs: maxTicketLifeMs,
+    ...(managerChoice === "ticket" && { managerField: managerTicketField }),
   });
 }

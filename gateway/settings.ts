@@ -12,10 +12,13 @@ import { MAX_GROUPS } from "../proto/bodies.ts";
 import { DEFAULT_MAX_FRAME, MAX_MAX_FRAME, MIN_MAX_FRAME } from "../proto/frame.ts";
 import { parseLinkUrl } from "../proto/link-url.ts";
 import { MAX_CAPACITY } from "../proto/session-id.ts";
+import { managerChoices } from "./choice/choice.ts";
+import { parsePrefixes } from "./choice/prefix.ts";
 import { AddressSet } from "./guard/address-set.ts";
 import { readSecret } from "./guard/secret.ts";
+import { MANAGER_CLAIM, MAX_CLAIM_LENGTH, ticketClaims } from "./guard/ticket.ts";
 import { parseManagers } from "./links/manager-address.ts";
-import { HOUR_MS, KIB, listOf, MIB, oneOf, parsed, parsedFrom, text, whole } from "./schema.ts";
+import { flag, HOUR_MS, KIB, listOf, MIB, oneOf, parsed, parsedFrom, text, whole } from "./schema.ts";
 import { parseListenAddress } from "./transports/listen-address.ts";
 
 export interface Setting<T> {
@@ -110,6 +113,32 @@ export const settings = {
     undefined,
     "name",
     "for tls://: the name that the manager's certificate must bear, if not the one that is dialled",
+  ),
+  managerChoice: setting(
+    oneOf(managerChoices),
+    "round-robin",
+    "way",
+    `which of several managers a client goes to: ${managerChoices.join(", ")}`,
+  ),
+  managerTicketField: setting(
+    text(1, MAX_CLAIM_LENGTH).refine((name) => !ticketClaims.includes(name), {
+      error: `must be another claim than ${ticketClaims.join(", ")}`,
+    }),
+    MANAGER_CLAIM,
+    "claim",
+    "for the choice by ticket: the claim that names the manager",
+  ),
+  managerPrefixes: setting(
+    parsedFrom(listOf(z.string("must be text"), 0), parsePrefixes),
+    [],
+    "prefix=manager",
+    "for the choice by first-message: what it begins with, as text or as 0x and hexadecimal digits; empty: anything else",
+  ),
+  failover: setting(
+    flag(),
+    false,
+    "boolean",
+    "whether the sessions of a manager that is lost go to another one, or wait for it",
   ),
   listen: setting(
     listOf(listenAddress),

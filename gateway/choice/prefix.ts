@@ -1,4 +1,4 @@
-/** A line of the prefix table, `prefix=manager`: what clients of a manager say first. */
+/** The prefix table, of lines `prefix=manager`: what clients of a manager say first. */
 
 /** The longest prefix: at most so much of what a client says has to come until its manager is decided. */
 export const MAX_PREFIX_BYTES = 64;
@@ -10,6 +10,22 @@ export interface ManagerPrefix {
 }
 
 const HEX = /^0x((?:[\da-f]{2})+)$/i;
+
+/**
+ * Reads the table.
+ *
+ * @throws Error whose message says what is wrong and what is wanted
+ */
+export function parsePrefixes(lines: readonly string[]): readonly ManagerPrefix[] {
+  const seen = new Set<string>();
+  return lines.map((line) => {
+    const parsed = parsePrefix(line);
+    const key = parsed.prefix.toString("hex");
+    if (seen.has(key)) throw new Error(`'${line}' has the prefix of another entry; give each prefix once`);
+    seen.add(key);
+    return parsed;
+  });
+}
 
 /**
  * Reads a line. The prefix is text, taken as UTF-8, or `0x` and hexadecimal digits, two for each byte; it may be empty.

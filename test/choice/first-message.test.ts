@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { type ManagerPrefix, parsePrefix } from "../../gateway/choice/prefix.ts";
+import { type ManagerPrefix, parsePrefix, parsePrefixes } from "../../gateway/choice/prefix.ts";
 import { applicant, choiceOf, managers, nameOf } from "./support.ts";
 
 type Opening = Buffer | string | undefined;
@@ -139,4 +139,20 @@ describe("a line of the prefix table", () => {
       assert.throws(() => parsePrefix(line), { message });
     });
   }
+
+  test("stands in the table once, however it is written", () => {
+    assert.deepEqual(
+      parsePrefixes(["GET=a", "get=a", "=c"]).map(({ prefix }) => prefix.toString()),
+      ["GET", "get", ""],
+    );
+    for (const [line, other] of [
+      ["GET=a", "GET=b"],
+      ["GET=a", "0x474554=a"],
+      ["=a", "=b"],
+    ] as const) {
+      assert.throws(() => parsePrefixes([line, "x=c", other]), {
+        message: `'${other}' has the prefix of another entry; give each prefix once`,
+      });
+    }
+  });
 });

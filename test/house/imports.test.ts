@@ -30,7 +30,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "node:fs",
     "commander",
   ],
-  "gateway/config.ts": ["gateway/config-error.ts", "gateway/settings.ts", "zod"],
+  "gateway/config.ts": ["gateway/config-error.ts", "gateway/settings.ts", "gateway/suggestion.ts", "zod"],
   "gateway/config-error.ts": [],
   "gateway/credentials.ts": [
     "gateway/config.ts",
@@ -43,6 +43,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "node:tls",
   ],
   "gateway/settings.ts": [
+    "gateway/choice",
     "gateway/guard",
     "gateway/links/manager-address.ts",
     "gateway/schema.ts",
