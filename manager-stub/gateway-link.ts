@@ -178,6 +178,10 @@ export class GatewayLink implements FromGatewayHandler, AttachedLink {
     this.#registered("Msg").message(id, bytes, start, end);
   }
 
+  handoffRefused(id: number, refused: body.HandoffRefused): void {
+    this.#registered("HandoffRefused").handoffRefused(id, refused);
+  }
+
   bindRefused(id: number, user: string): void {
     this.#registered("BindRefused").bindRefused(id, user);
   }

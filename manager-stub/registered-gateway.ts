@@ -472,6 +472,8 @@ export class RegisteredGateway implements Gateway {
     this.#owner.message(session, bytes.subarray(start, end));
   }
 
+  handoffRefused(_id: number, _refused: body.HandoffRefused): void {}
+
   bindRefused(id: number, user: string): void {
     const session = this.#known(id, "BindRefused");
     if (session.user === user) {

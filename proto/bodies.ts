@@ -5,7 +5,20 @@
 
 import { MAX_MAX_FRAME, MIN_MAX_FRAME } from "./frame.ts";
 import { MAX_CAPACITY } from "./session-id.ts";
-import { bin, binUpTo, count, flag, integer, list, oneOf, optional, quantity, record, shape, text } from "./shape.ts";
+import {
+  bin,
+  binUpTo,
+  count,
+  flag,
+  integer,
+  list,
+  oneOf,
+  optional,
+  quantity,
+  record,
+  shape,
+  text,
+} from "./shape.ts";
 
 /** Who ended a session. */
 export const endedBy = ["client", "gateway", "manager"] as const;

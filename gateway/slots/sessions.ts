@@ -18,12 +18,7 @@ import type { ListenerTraits } from "../transports/listener.ts";
 import { Directory, type DirectoryLimits } from "./directory.ts";
 import { heldBytes, Outbox } from "./outbox.ts";
 import { Patrol, type PatrolLimits } from "./patrol.ts";
-import {
-  type HandoffOrder,
-  Roster,
-  type RosterKeeper,
-  type SessionRouter,
-} from "./roster.ts";
+import { type HandoffOrder, Roster, type RosterKeeper, type SessionRouter } from "./roster.ts";
 import type { EndCause, Slot, SlotOwner } from "./slot.ts";
 import { SlotTable } from "./slot-table.ts";
 import { SparePlace } from "./spare.ts";

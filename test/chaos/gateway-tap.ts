@@ -6,6 +6,7 @@
 
 import type { Gateway } from "../../gateway/gateway.ts";
 import type * as body from "../../proto/bodies.ts";
+import { managerOf } from "../helpers/rig.ts";
 import type { Faults } from "./faults.ts";
 
 /** A session, as the gateway told it first. */
@@ -49,7 +50,7 @@ export class GatewayTap {
 
   constructor(gateway: Gateway, faults: Faults) {
     this.#faults = faults;
-    const { link } = gateway;
+    const { link } = managerOf(gateway);
     const original = {
       join: link.join.bind(link),
       disconnected: link.disconnected.bind(link),

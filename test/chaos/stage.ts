@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { Gateway } from "../../gateway/gateway.ts";
 import { Random } from "../fuzz/random.ts";
-import { type Settings, startTestGateway, temporaryDirectory } from "../helpers/rig.ts";
+import { managerOf, type Settings, startTestGateway, temporaryDirectory } from "../helpers/rig.ts";
 import { until } from "../helpers/wait.ts";
 import { Account } from "./account.ts";
 import type { ChaosClient, Farewell } from "./chaos-client.ts";
@@ -91,7 +91,7 @@ export class Stage {
       permanent: clients,
       visitors: Math.ceil(clients / 5),
       mayTalk: ({ id, sent }) => sent - (this.account.heardOf.get(id) ?? 0) < window,
-      open: () => gateway.sessions.closedFor === undefined,
+      open: () => managerOf(gateway).roster.closedFor === undefined,
       farewells,
     });
     t.after(() => this.crowd.close());
@@ -116,7 +116,7 @@ export class Stage {
     const all = { ...SETTINGS, ...settings };
     const gateway = await startTestGateway(t, `unix:${path}`, all, { random: () => jitter.next() });
     const tap = new GatewayTap(gateway, faults);
-    await until(() => gateway.sessions.closedFor === undefined, "the gateway listens");
+    await until(() => managerOf(gateway).roster.closedFor === undefined, "the gateway listens");
     return new Stage(t, options, { faults, observer, proxy, gateway, tap });
   }
 
@@ -149,7 +149,7 @@ export class Stage {
     const gone = () => gateway.sessions.table.usedCount === 0 && gateway.sessions.connectedCount === 0;
     const closed = () => crowd.clients.values().every((client) => client.closed);
     await this.until(
-      () => gone() && tap.unacknowledged === 0 && gateway.link.up && closed(),
+      () => gone() && tap.unacknowledged === 0 && managerOf(gateway).link.up && closed(),
       "all have gone",
     );
   }
@@ -183,7 +183,8 @@ export class Stage {
 
   /** While there is no link no client is read. */
   #checkHeld(): void {
-    const { link, counters } = this.gateway;
+    const { counters } = this.gateway;
+    const { link } = managerOf(this.gateway);
     const registrations = this.tap.resumes + this.tap.beginnings.size;
     const before = this.#held;
     this.#held = link.up ? undefined : { registrations, inMsgs: counters.inMsgs };

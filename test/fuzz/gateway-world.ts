@@ -5,17 +5,25 @@
  */
 
 import assert from "node:assert/strict";
-import { type LinkLoss, ManagerLink } from "../../gateway/links/manager-link.ts";
+import { pino } from "pino";
+import {
+  type LinkLoss,
+  ManagerLink,
+  type ManagerLinkHandler,
+  type UnacknowledgedFrames,
+} from "../../gateway/links/manager-link.ts";
 import { Counters } from "../../gateway/metrics/counters.ts";
+import { sessionCommands } from "../../gateway/routers/commands.ts";
 import { ManagerRouter } from "../../gateway/routers/manager.ts";
-import { type Gate, Sessions } from "../../gateway/slots/sessions.ts";
+import type { Roster } from "../../gateway/slots/roster.ts";
+import type { Gate, Sessions } from "../../gateway/slots/sessions.ts";
 import type { Secret } from "../../link/secret.ts";
 import type { Register, Registered } from "../../proto/bodies.ts";
 import { fromGatewayBounds, isNumberedFromGateway } from "../../proto/frame.ts";
 import { FrameReader } from "../../proto/frame-reader.ts";
 import { type FromGatewayHandler, readFromGateway } from "../../proto/from-gateway.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
-import { GAME, LIMITS } from "../helpers/sessions.ts";
+import { GAME, LIMITS, startKeeping } from "../helpers/sessions.ts";
 import { FakeStream } from "../link/fake-stream.ts";
 import { FuzzClient } from "./fuzz-client.ts";
 import type { Random } from "./random.ts";
@@ -23,6 +31,8 @@ import type { Random } from "./random.ts";
 export const MAX_CAPACITY = 48;
 
 const MAX_PAST = 100;
+
+const log = pino({ level: "silent" });
 
 /** Clients come from so many addresses. */
 const ADDRESSES = 24;
@@ -81,6 +91,7 @@ export class GatewayWorld {
   readonly counters = new Counters();
   readonly link: ManagerLink;
   readonly sessions: Sessions;
+  readonly roster: Roster;
   /** How the present link ended. */
   loss: LinkLoss | undefined;
   /** The heartbeat's interval of the present link, milliseconds. */
@@ -144,43 +155,33 @@ export class GatewayWorld {
       dial: (read) => this.stream.open(read),
       identity: () => ({ name: "fuzzed", pid: 1, endpoints: [] }),
       vitals: () => ({
-        sessions: this.sessions.liveCount,
+        sessions: this.roster.liveCount,
         capacity: this.sessions.table.capacity,
         slots: this.sessions.slotCounts(),
       }),
-      handler: {
-        message: (session, bytes, start, end) => this.sessions.send(session, bytes.subarray(start, end)),
-        messageAll: (bytes, start, end) => this.sessions.sendAll(bytes.subarray(start, end)),
-        messageMany: (ids, bytes, start, end) => this.sessions.sendMany(ids, bytes.subarray(start, end)),
-        messageGroup: (group, bytes, start, end) =>
-          this.sessions.sendGroup(group, bytes.subarray(start, end)),
-        messageUser: (user, bytes, start, end) => this.sessions.sendUser(user, bytes.subarray(start, end)),
-        bind: (session, user) => {
-          if (!this.sessions.bind(session, user)) this.link.bindRefused(session, user);
-        },
-        addToGroup: (session, group) => this.sessions.addToGroup(session, group),
-        removeFromGroup: (session, group) => this.sessions.removeFromGroup(session, group),
-        drop: (session, order) => this.sessions.drop(session, order),
-        dropDiscard: (session, order) => this.sessions.dropDiscard(session, order),
-        admit: (session) => this.sessions.admit(session),
-        shutdown() {},
-        registered: (registered, lostBytes) => this.#letIn(registered, lostBytes),
-        readDone: () => this.sessions.flush(),
-        congested: (congested) => this.sessions.setPaused(congested),
-        behind: (behind) => {
-          if (behind) this.behind++;
-          this.sessions.managerBehind = behind;
-        },
-        lost: (loss) => this.#lost(loss),
+      get handler() {
+        return handler;
       },
       limits,
       secret,
       clock: this.clock,
       random: () => random.next(),
     });
-    const router = new ManagerRouter(this.link, this.clock);
     const { counters, clock } = this;
-    this.sessions = new Sessions({ router, gate: this.#gate, limits, counters, clock });
+    this.sessions = startKeeping({ gate: this.#gate, limits, counters, clock });
+    this.roster = this.sessions.addManager("fuzzed", new ManagerRouter(this.link, this.clock));
+    const handler: ManagerLinkHandler = {
+      ...sessionCommands(this.roster, this.link, counters, log),
+      shutdown() {},
+      registered: (registered, unacknowledged) => this.#letIn(registered, unacknowledged),
+      readDone: () => this.sessions.flush(),
+      congested: (congested) => this.roster.setPaused(congested),
+      behind: (behind) => {
+        if (behind) this.behind++;
+        this.roster.behind = behind;
+      },
+      lost: (loss) => this.#lost(loss),
+    };
     this.#gate.changed = () => this.sessions.recheck();
   }
 
@@ -267,7 +268,7 @@ export class GatewayWorld {
 
   /** Nobody waits for the clients any more. */
   letGo(): void {
-    this.sessions.detachAll("manager-lost");
+    this.roster.detach("manager-lost");
     this.link.forget();
     this.#resumable = false;
   }
@@ -295,32 +296,32 @@ export class GatewayWorld {
 
   #letIn(
     { capacity, pingMs, admit, resumed }: Registered,
-    lostBytes: ReadonlyMap<number, number> | undefined,
+    unacknowledged: UnacknowledgedFrames | undefined,
   ): void {
-    assert.equal(lostBytes === undefined, resumed);
+    assert.equal(unacknowledged === undefined, resumed);
     this.pingMs = pingMs;
     this.#resumable = true;
-    this.sessions.admission = admit === true;
-    this.sessions.table.resize(capacity);
-    if (lostBytes === undefined) {
+    this.roster.admission = admit === true;
+    this.roster.resize(capacity);
+    if (unacknowledged === undefined) {
       this.resumed++;
       this.#firstLink = false;
     } else {
       this.#inBytesBefore = this.counters.inBytes;
-      this.sessions.orphanAll(lostBytes);
+      this.roster.orphan(unacknowledged);
     }
-    this.sessions.release();
-    while (this.sessions.adriftCount > 0) this.sessions.rejoin(5);
+    this.roster.release();
+    while (this.roster.adriftCount > 0) this.roster.rejoin(5);
     this.link.listening([]);
-    this.sessions.closedFor = undefined;
+    this.roster.closedFor = undefined;
   }
 
   #lost(loss: LinkLoss): void {
     assert.equal(this.loss, undefined, "a link was lost twice");
     this.loss = loss;
-    this.sessions.closedFor = "no-manager";
+    this.roster.closedFor = "no-manager";
     if (loss.kind === "protocol-error") this.#resumable = false;
-    if (this.holding) this.sessions.hold();
+    if (this.holding) this.roster.hold();
     else this.letGo();
   }
 
@@ -399,7 +400,7 @@ export class GatewayWorld {
           "a CLJoin for a session that is there",
         );
         this.live.add(session);
-        if (this.sessions.admission && !admitted) this.asking.add(session);
+        if (this.roster.admission && !admitted) this.asking.add(session);
       },
       message: (session, _bytes, start, end) => {
         this.#heardBytes += end - start;
@@ -409,6 +410,8 @@ export class GatewayWorld {
       },
       bindRefused: (session) =>
         assert.ok(this.live.has(session), "a BindRefused of a session that is not there"),
+      handoffRefused: (session) =>
+        assert.ok(this.live.has(session), "a HandoffRefused of a session that is not there"),
       disconnected: (session) => {
         this.asking.delete(session);
         this.admitted.delete(session);

@@ -376,6 +376,7 @@ export class ManagerWorld {
         this.counts.drops++;
         if (session !== undefined) assert.equal(++session.drops + session.discards, 1, "a second Drop");
       },
+      handoff: () => assert.fail("nobody asked for a Handoff"),
       dropDiscard: (id) => {
         const session = find(id);
         if (session !== undefined) session.discards++;

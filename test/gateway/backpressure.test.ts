@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import type { Session, SessionEnd } from "../../manager-stub/index.ts";
 import { TestClient } from "../helpers/client.ts";
 import { startRawManager } from "../helpers/raw-manager.ts";
-import { startRig, startTestGateway } from "../helpers/rig.ts";
+import { managerOf, startRig, startTestGateway } from "../helpers/rig.ts";
 import { next, until } from "../helpers/wait.ts";
 
 const KIB = 1024;
@@ -93,10 +93,10 @@ describe("a manager that does not read", () => {
       for (const [index, client] of clients.entries()) client.send(sent[index] ?? "");
       let mostQueued = 0;
       const stuck = () => {
-        mostQueued = Math.max(mostQueued, gateway.link.queuedBytes);
+        mostQueued = Math.max(mostQueued, managerOf(gateway).link.queuedBytes);
         return (
           clients.every((client) => client.socket.writableLength > 0) &&
-          gateway.link.queuedBytes > linkBufferBytes
+          managerOf(gateway).link.queuedBytes > linkBufferBytes
         );
       };
       await until(stuck, "the gateway no longer reads");

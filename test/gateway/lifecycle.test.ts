@@ -7,7 +7,7 @@ import { slotOf } from "../../proto/session-id.ts";
 import { TestClient } from "../helpers/client.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
 import { type RawLink, type RawManager, startRawManager } from "../helpers/raw-manager.ts";
-import { type Settings, startTestGateway } from "../helpers/rig.ts";
+import { managerOf, type Settings, startTestGateway } from "../helpers/rig.ts";
 import { next, until } from "../helpers/wait.ts";
 
 interface Scene {
@@ -218,9 +218,12 @@ describe("a lost link", () => {
       following.then(() => {
         there = true;
       });
-      await until(() => gateway.link.down && clock.timerCount === 3, "the wait for the next dial is on");
+      await until(
+        () => managerOf(gateway).link.down && clock.timerCount === 3,
+        "the wait for the next dial is on",
+      );
       clock.advance(waitMs - 1);
-      assert.equal(gateway.link.down, true, `dialled before ${waitMs} ms had passed`);
+      assert.equal(managerOf(gateway).link.down, true, `dialled before ${waitMs} ms had passed`);
       clock.advance(2);
       await until(() => there, `dialled after ${waitMs} ms`);
       link = await following;
@@ -233,7 +236,7 @@ describe("a lost link", () => {
     const player = await client();
     await link.wait("join");
     clock.advance(2900);
-    assert.equal(gateway.link.up, true);
+    assert.equal(managerOf(gateway).link.up, true);
     clock.advance(350);
     await link.untilClosed();
     await player.untilEnded();
@@ -258,8 +261,8 @@ describe("the heartbeat", () => {
     assert.ok((first.rssBytes ?? 0) > 10_000_000 && (first.cpuMs ?? 0) > 0 && (first.loopP99Ms ?? -1) >= 0);
     clock.advance(7);
     link.say((batch) => toGateway.pong(batch, { seq: first.seq, at: first.at }));
-    await until(() => gateway.link.rttMs !== undefined, "the answer is there");
-    assert.equal(gateway.link.rttMs, 7);
+    await until(() => managerOf(gateway).link.rttMs !== undefined, "the answer is there");
+    assert.equal(managerOf(gateway).link.rttMs, 7);
     clock.advance(1000);
     assert.equal((await link.wait("ping", 2)).body.rttMs, 7);
   });
@@ -387,7 +390,7 @@ describe("a drain", () => {
     const raw = await startRawManager(t);
     await raw.close();
     const gateway = await startTestGateway(t, raw.link);
-    await until(() => gateway.link.down, "the dial has failed");
+    await until(() => managerOf(gateway).link.down, "the dial has failed");
     gateway.drain("SIGTERM");
     assert.deepEqual(await gateway.ended, { code: 0 });
   });

@@ -8,7 +8,7 @@ import { toGateway } from "../../proto/from-manager.ts";
 import { encodeMap } from "../../proto/map-body.ts";
 import { recordLog } from "../helpers/log.ts";
 import { type RawLink, startRawManager } from "../helpers/raw-manager.ts";
-import { type Settings, startTestGateway } from "../helpers/rig.ts";
+import { managerOf, type Settings, startTestGateway } from "../helpers/rig.ts";
 import { until } from "../helpers/wait.ts";
 
 const SECRET = "a secret that both sides have";
@@ -46,7 +46,7 @@ describe("a gateway with a secret", () => {
     const { body } = await link.wait("proof");
     const register = (await link.wait("register")).body;
     assert.deepEqual(Buffer.from(body.proof), hmac(SECRET, "gateway", register.nonce, nonce));
-    assert.equal(gateway.link.up, false);
+    assert.equal(managerOf(gateway).link.up, false);
     assert.deepEqual(heard(link), ["register", "proof"], "and says nothing else before it is registered");
     link.register();
     await link.wait("listening");

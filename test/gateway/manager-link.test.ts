@@ -33,6 +33,7 @@ describe("what a gateway says in one turn", () => {
         removeFromGroup() {},
         messageGroup() {},
         messageUser() {},
+        handoff() {},
         shutdown() {},
         registered() {
           link.join(1, JOIN);

@@ -6,16 +6,16 @@ import { setImmediate as turn } from "node:timers/promises";
 import { pino } from "pino";
 import { Lifecycle } from "../../gateway/lifecycle.ts";
 import { ManagerLink } from "../../gateway/links/manager-link.ts";
+import { ManagerLife } from "../../gateway/manager-life.ts";
 import { Counters } from "../../gateway/metrics/counters.ts";
 import { ManagerRouter } from "../../gateway/routers/manager.ts";
-import { Sessions } from "../../gateway/slots/sessions.ts";
 import { FromGateway, fromGatewayBounds, isNumberedFromGateway } from "../../proto/frame.ts";
 import { FrameBatch } from "../../proto/frame-batch.ts";
 import { FrameReader } from "../../proto/frame-reader.ts";
 import { toGateway } from "../../proto/from-manager.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
 import { FakeConnection } from "../helpers/fake-connection.ts";
-import { GAME, LIMITS, OpenGate } from "../helpers/sessions.ts";
+import { GAME, LIMITS, startKeeping } from "../helpers/sessions.ts";
 import { until } from "../helpers/wait.ts";
 import { FakeStream } from "../link/fake-stream.ts";
 
@@ -32,6 +32,7 @@ const limits = {
   reconnectMinMs: 10,
   reconnectMaxMs: 10,
   holdMs: 60_000,
+  failover: false,
   drainMs: 0,
   shutdownAckMs: 100,
 } as const;
@@ -61,25 +62,27 @@ function assemble() {
       removeFromGroup() {},
       messageGroup() {},
       messageUser() {},
+      handoff() {},
       shutdown() {},
-      registered: (registered, lostBytes) => lifecycle.registered(registered, lostBytes),
+      registered: (registered, unacknowledged) => life.registered(registered, unacknowledged),
       readDone: () => sessions.flush(),
-      congested: (congested) => lifecycle.congested(congested),
+      congested: (congested) => life.congested(congested),
       behind: (behind) => {
-        sessions.managerBehind = behind;
+        roster.behind = behind;
       },
-      lost: (loss) => lifecycle.lost(loss),
+      lost: (loss) => life.lost(loss),
     },
     limits,
     clock,
     random: Math.random,
   });
-  const router = new ManagerRouter(link, clock);
-  const sessions = new Sessions({ router, gate: new OpenGate(), limits, counters, clock });
+  const sessions = startKeeping({ limits, counters, clock });
+  const roster = sessions.addManager("manager", new ManagerRouter(link, clock));
   const log = pino({ level: "silent" });
-  const lifecycle = new Lifecycle({ link, sessions, listeners: [], limits, clock, log, ready() {} });
-  lifecycle.start();
-  return { clock, streams, link, sessions, counters, lifecycle };
+  const lifecycle = new Lifecycle({ sessions, counters, listeners: [], limits, log, ready() {} });
+  const life = new ManagerLife({ link, roster, host: lifecycle, limits, clock, log });
+  lifecycle.start([life]);
+  return { roster, clock, streams, link, sessions, counters, lifecycle };
 }
 
 type Parts = ReturnType<typeof assemble>;
@@ -142,7 +145,7 @@ async function dialled({ streams, clock }: Parts, nth: number): Promise<Manager>
 /** A gateway that holds its clients: their manager is gone. */
 async function held(t: TestContext) {
   const parts = assemble();
-  const { sessions, lifecycle, streams } = parts;
+  const { sessions, roster, lifecycle, streams } = parts;
   t.after(async () => {
     for (const stream of streams) stream.destroy();
     for (const client of clients) client.goes();
@@ -151,7 +154,7 @@ async function held(t: TestContext) {
   });
   const first = await dialled(parts, 1);
   first.register(1);
-  await until(() => sessions.closedFor === undefined, "clients are let in");
+  await until(() => roster.closedFor === undefined, "clients are let in");
   const clients = Array.from({ length: CLIENTS }, () => new FakeConnection());
   for (const [index, client] of clients.entries()) {
     sessions.accept(client, GAME);

@@ -11,7 +11,7 @@ import { TestClient } from "../helpers/client.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
 import { recordLog } from "../helpers/log.ts";
 import { type RawLink, type RawManager, startRawManager } from "../helpers/raw-manager.ts";
-import { type Settings, startTestGateway } from "../helpers/rig.ts";
+import { managerOf, type Settings, startTestGateway } from "../helpers/rig.ts";
 import { until } from "../helpers/wait.ts";
 
 const KIB = 1024;
@@ -323,7 +323,7 @@ describe("clients that are held", () => {
     const { raw, recorded, gateway, link, joined } = await start(t, { settings, clock });
     const player = await joined();
     link.socket.destroy();
-    await until(() => gateway.link.down, "the link is lost");
+    await until(() => managerOf(gateway).link.down, "the link is lost");
     clock.advance(holdMs - 1);
     assert.equal(gateway.sessions.connectedCount, 1);
     assert.equal(player.client.ended, false);
@@ -368,7 +368,7 @@ describe("clients that are held", () => {
     clock.advance(2 * holdMs);
     assert.equal(gateway.sessions.connectedCount, 1, "nobody is held any more");
     next.socket.destroy();
-    await until(() => gateway.link.down, "the link is lost");
+    await until(() => managerOf(gateway).link.down, "the link is lost");
     clock.advance(holdMs - 1000);
     assert.equal(gateway.sessions.connectedCount, 1);
   });
@@ -377,7 +377,7 @@ describe("clients that are held", () => {
     const { raw, gateway, joined } = await start(t, { settings: { drainMs: 3_600_000 } });
     const player = await joined();
     await raw.close();
-    await until(() => gateway.link.down, "the link is lost");
+    await until(() => managerOf(gateway).link.down, "the link is lost");
     gateway.drain("SIGTERM");
     assert.deepEqual(await gateway.ended, { code: 0 });
     await player.client.untilEnded();
@@ -394,7 +394,7 @@ describe("a manager that reads and does not acknowledge", () => {
       const sent = randomBytes(6 * MIB);
       player.send(sent);
       const receivedBytes = () => link.all("message").reduce((sum, { payload }) => sum + payload.length, 0);
-      await until(() => player.stuck && gateway.link.congested, "the client is not read any more");
+      await until(() => player.stuck && managerOf(gateway).link.congested, "the client is not read any more");
       await until(() => receivedBytes() === gateway.counters.inBytes, "all that was read has arrived");
       assert.ok(receivedBytes() <= MIB + 128 * KIB, `${receivedBytes()} bytes were told`);
       const early = await client();
@@ -405,7 +405,7 @@ describe("a manager that reads and does not acknowledge", () => {
       link.acknowledge(Math.floor(link.numbered / 4));
       say(link, session, "read");
       await player.expect("read");
-      assert.equal(gateway.link.congested, true, "more than half of it is still kept");
+      assert.equal(managerOf(gateway).link.congested, true, "more than half of it is still kept");
       link.acknowledge(link.numbered);
       await until(() => receivedBytes() > MIB + 128 * KIB, "the client is read again");
       link.acknowledging = true;
@@ -420,12 +420,12 @@ describe("a manager that reads and does not acknowledge", () => {
     const { raw, gateway, link, epoch, joined } = await start(t, { settings: { retainBytes: MIB } });
     const { client } = await joined();
     client.send(randomBytes(4 * MIB));
-    await until(() => client.stuck && gateway.link.congested, "the client is not read any more");
+    await until(() => client.stuck && managerOf(gateway).link.congested, "the client is not read any more");
     await until(() => link.numbered > 1, "the manager has heard something");
     const next = await cut(raw, link);
     next.register({ epoch, resumed: true, received: 1 });
     await next.wait("listening");
-    assert.equal(gateway.link.congested, true);
+    assert.equal(managerOf(gateway).link.congested, true);
     const last = await cut(raw, next);
     last.acknowledging = false;
     last.register({ epoch, resumed: true, received: next.numbered + 1 });

@@ -23,7 +23,8 @@ export type Heard =
   | { readonly type: "ack"; readonly frames: number }
   | { readonly type: "disconnected"; readonly session: number; readonly body: body.Disconnected }
   | { readonly type: "message"; readonly session: number; readonly payload: Buffer }
-  | { readonly type: "bindRefused"; readonly session: number; readonly user: string };
+  | { readonly type: "bindRefused"; readonly session: number; readonly user: string }
+  | { readonly type: "handoffRefused"; readonly session: number; readonly body: body.HandoffRefused };
 
 export type HeardOf<K extends Heard["type"]> = Extract<Heard, { type: K }>;
 
@@ -124,6 +125,7 @@ function recorder(heard: Heard[]): FromGatewayHandler {
     join: (session, body) => heard.push({ type: "join", session, body }),
     disconnected: (session, body) => heard.push({ type: "disconnected", session, body }),
     bindRefused: (session, user) => heard.push({ type: "bindRefused", session, user }),
+    handoffRefused: (session, body) => heard.push({ type: "handoffRefused", session, body }),
     message(session, bytes, start, end) {
       heard.push({ type: "message", session, payload: Buffer.from(bytes.subarray(start, end)) });
     },

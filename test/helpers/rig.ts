@@ -10,6 +10,7 @@ import type { TestContext } from "node:test";
 import { pino } from "pino";
 import { resolveConfig } from "../../gateway/config.ts";
 import { type Gateway, type GatewayOptions, startGateway } from "../../gateway/gateway.ts";
+import type { ManagerLife } from "../../gateway/manager-life.ts";
 import type { SettingName } from "../../gateway/settings.ts";
 import {
   type Gateway as GatewayView,
@@ -59,6 +60,13 @@ export async function startTestGateway(
     await gateway.ended;
   });
   return gateway;
+}
+
+/** What a gateway has of its manager; of the first one, where there are several and none is named. */
+export function managerOf(gateway: Gateway, name?: string): ManagerLife {
+  const manager = gateway.managers.find((one) => name === undefined || one.name === name);
+  if (manager === undefined) throw new Error(`the gateway has no manager '${name}'`);
+  return manager;
 }
 
 export interface Rig {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { TestClient } from "../helpers/client.ts";
 import { recordLog } from "../helpers/log.ts";
-import { socketPath, startTestGateway } from "../helpers/rig.ts";
+import { managerOf, socketPath, startTestGateway } from "../helpers/rig.ts";
 import { until } from "../helpers/wait.ts";
 
 const skip = spawnSync("python3", ["--version"]).status === 0 ? false : "python3 is not there";
@@ -105,7 +105,7 @@ test("a manager in Python registers a gateway, echoes, broadcasts, drops and shu
   await until(() => gateway.sessions.table.usedCount === 1, "its end is acknowledged");
 
   await manager.heard("ping", 2);
-  await until(() => gateway.link.rttMs !== undefined, "a heartbeat is answered");
+  await until(() => managerOf(gateway).link.rttMs !== undefined, "a heartbeat is answered");
 
   first.send("stop\n");
   await manager.heard("draining");

@@ -81,6 +81,14 @@ function bin(length: 16 | 32): KeySpec {
   };
 }
 
+/** What a manager gives along with a session: not empty of necessity, and not too long. */
+const handoffData: KeySpec = {
+  optional: true,
+  fits: [bin16, Buffer.alloc(0), Buffer.alloc(61_440, 7)],
+  misfits: [Buffer.alloc(61_441), null, 7, true, "x", [1], {}],
+  any: fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes)),
+};
+
 /** A map within a map. */
 function map(keys: Readonly<Record<string, KeySpec>>): KeySpec {
   return {
@@ -176,6 +184,9 @@ export const gatewayBodies = {
       admitted: optional(boolean),
       lostBytes: optional(count),
       groups: optional(list(text(128), 256)),
+      from: optional(text(64)),
+      fromSession: optional(integer(1, 2 ** 32 - 1)),
+      data: handoffData,
     },
   },
   CLDisconnected: {
@@ -249,6 +260,10 @@ export const gatewayBodies = {
   Proof: { read: bodies.proof, keys: { proof: bin(32) } },
   Listening: { read: bodies.listening, keys: { endpoints: list(endpoint, 256) } },
   Draining: { read: bodies.draining, keys: { reason: text(1024), drainMs: number } },
+  HandoffRefused: {
+    read: bodies.handoffRefused,
+    keys: { manager: text(64), code: text(128), message: text(1024) },
+  },
 } as const satisfies Record<string, BodySpec>;
 
 const dropKeys = {
@@ -281,6 +296,7 @@ export const managerBodies = {
   Rejected: { read: bodies.rejected, keys: { code: text(128), message: text(1024) } },
   Challenge: { read: bodies.challenge, keys: { nonce: bin(16), proof: bin(32) } },
   Pong: { read: bodies.pong, keys: { seq: count, at: number } },
+  Handoff: { read: bodies.handoff, keys: { manager: text(64), data: handoffData } },
 } as const satisfies Record<string, BodySpec>;
 
 /** All of them as one list of a name and a spec. */

@@ -21,7 +21,8 @@ type Said =
   | { readonly what: "listening"; readonly body: body.Listening }
   | { readonly what: "draining"; readonly body: body.Draining }
   | { readonly what: "ack"; readonly frames: number }
-  | { readonly what: "bindRefused"; readonly session: number; readonly user: string };
+  | { readonly what: "bindRefused"; readonly session: number; readonly user: string }
+  | { readonly what: "handoffRefused"; readonly session: number; readonly body: body.HandoffRefused };
 
 function say(batch: FrameBatch, said: Said): void {
   if (said.what === "message") toManager.message(batch, said.session, said.payload, 0, said.payload.length);
@@ -33,6 +34,7 @@ function say(batch: FrameBatch, said: Said): void {
   else if (said.what === "listening") toManager.listening(batch, said.body.endpoints);
   else if (said.what === "ack") toManager.ack(batch, said.frames);
   else if (said.what === "bindRefused") toManager.bindRefused(batch, said.session, said.user);
+  else if (said.what === "handoffRefused") toManager.handoffRefused(batch, said.session, said.body);
   else toManager.draining(batch, said.body);
 }
 
@@ -51,6 +53,7 @@ function listener(heard: Said[]): FromGatewayHandler {
     draining: (body) => heard.push({ what: "draining", body }),
     ack: (frames) => heard.push({ what: "ack", frames }),
     bindRefused: (session, user) => heard.push({ what: "bindRefused", session, user }),
+    handoffRefused: (session, body) => heard.push({ what: "handoffRefused", session, body }),
   };
 }
 
@@ -87,6 +90,7 @@ const anything = fc.oneof(
   record({ what: fc.constant("draining"), body: bodyOf("Draining") }),
   record({ what: fc.constant("ack"), frames: fc.maxSafeNat() }),
   record({ what: fc.constant("bindRefused"), session, user: anyName }),
+  record({ what: fc.constant("handoffRefused"), session, body: bodyOf("HandoffRefused") }),
 ) as fc.Arbitrary<Said>;
 
 describe("what a gateway says", () => {

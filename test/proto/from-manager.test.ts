@@ -22,6 +22,7 @@ type Said =
   | { readonly what: "challenge"; readonly body: body.Challenge }
   | { readonly what: "pong"; readonly body: body.Pong }
   | { readonly what: "admit"; readonly session: number }
+  | { readonly what: "handoff"; readonly session: number; readonly body: body.Handoff }
   | { readonly what: "ack"; readonly frames: number }
   | { readonly what: "messageMany"; readonly sessions: Uint32Array; readonly payload: Buffer }
   | { readonly what: "messageGroup"; readonly name: string; readonly payload: Buffer }
@@ -40,6 +41,7 @@ function say(batch: FrameBatch, said: Said): void {
   else if (said.what === "rejected") toGateway.rejected(batch, said.body);
   else if (said.what === "challenge") toGateway.challenge(batch, said.body);
   else if (said.what === "admit") toGateway.admit(batch, said.session);
+  else if (said.what === "handoff") toGateway.handoff(batch, said.session, said.body);
   else if (said.what === "ack") toGateway.ack(batch, said.frames);
   else if (said.what === "messageMany") toGateway.messageMany(batch, said.sessions, said.payload);
   else if (said.what === "messageGroup" || said.what === "messageUser")
@@ -73,6 +75,7 @@ function listener(heard: Said[]): FromManagerHandler {
     challenge: (body) => heard.push({ what: "challenge", body }),
     pong: (body) => heard.push({ what: "pong", body }),
     admit: (session) => heard.push({ what: "admit", session }),
+    handoff: (session, body) => heard.push({ what: "handoff", session, body }),
     ack: (frames) => heard.push({ what: "ack", frames }),
     messageMany(sessions, bytes, start, end) {
       heard.push({ what: "messageMany", sessions, payload: Buffer.from(bytes.subarray(start, end)) });
@@ -122,6 +125,7 @@ const anything = fc.oneof(
   record({ what: fc.constant("challenge"), body: bodyOf("Challenge") }),
   record({ what: fc.constant("pong"), body: bodyOf("Pong") }),
   record({ what: fc.constant("admit"), session }),
+  record({ what: fc.constant("handoff"), session, body: bodyOf("Handoff") }),
   record({ what: fc.constant("ack"), frames: fc.maxSafeNat() }),
   record({ what: fc.constant("messageMany"), sessions: fc.uint32Array({ maxLength: 20 }), payload }),
   record({ what: fc.constantFrom("messageGroup", "messageUser"), name: anyName, payload }),

@@ -67,6 +67,7 @@ function gatewayEcho(understood: Understood): FromGatewayHandler {
     draining: (draining) => toManager.draining(batch, keep(draining)),
     ack: (frames) => toManager.ack(batch, frames),
     bindRefused: (session, user) => toManager.bindRefused(batch, session, user),
+    handoffRefused: (session, refused) => toManager.handoffRefused(batch, session, refused),
   };
 }
 
@@ -88,6 +89,7 @@ function managerEcho(understood: Understood): FromManagerHandler {
     challenge: (challenge) => toGateway.challenge(batch, keep(challenge)),
     pong: (pong) => toGateway.pong(batch, keep(pong)),
     admit: (session) => toGateway.admit(batch, session),
+    handoff: (session, handoff) => toGateway.handoff(batch, session, handoff),
     ack: (frames) => toGateway.ack(batch, frames),
     messageMany: (sessions, bytes, start, end) =>
       toGateway.messageMany(batch, sessions, bytes.subarray(start, end)),
