@@ -3,7 +3,7 @@
  * `tcp://127.0.0.1:7300?name=game&reusePort=true`, or in a file an object with the URL and the options as keys.
  */
 
-import { bareHost, MAX_UNIX_PATH_BYTES } from "../../proto/link-url.ts";
+import { bareHost, unixPath } from "../../proto/link-url.ts";
 import { suggestion } from "../suggestion.ts";
 import {
   type ListenOptionName,
@@ -74,17 +74,6 @@ function parsePlace(url: string, base: string): Place {
     throw new Error(`'${url}' is not an address to listen on; use ${FORMS}`);
   }
   return { transport, host: bareHost(host), port };
-}
-
-function unixPath(url: string, base: string): string {
-  const path = base.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
-  if (path === "") throw new Error(`'${url}' names no path; use unix:/path/to.sock`);
-  if (Buffer.byteLength(path) > MAX_UNIX_PATH_BYTES) {
-    throw new Error(
-      `'${path}' is longer than the ${MAX_UNIX_PATH_BYTES} bytes that a Unix socket's path may have`,
-    );
-  }
-  return path;
 }
 
 function parseOptions(
