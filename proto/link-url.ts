@@ -30,8 +30,7 @@ export function parseLinkUrl(url: string): LinkAddress {
 /** The address as `parseLinkUrl` reads it. */
 export function formatLinkUrl(address: LinkAddress): string {
   if (address.kind === "unix") return `${UNIX_PREFIX}${address.path}`;
-  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  return `${address.kind}://${host}:${address.port}`;
+  return `${address.kind}://${bracketed(address.host)}:${address.port}`;
 }
 
 /** Whether a URL has a host and a port, and nothing behind them, nor a user before them. */
@@ -43,6 +42,11 @@ function isWhole({ protocol, hostname, port, host, href }: URL): boolean {
 /** A host without the brackets that a URL puts around IPv6. */
 export function bareHost(hostname: string): string {
   return hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
+}
+
+/** A host as a URL has it: IPv6 in brackets, or its colons would be taken for the port's. */
+export function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
 }
 
 /**

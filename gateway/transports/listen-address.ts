@@ -3,7 +3,7 @@
  * `tcp://127.0.0.1:7300?name=game&reusePort=true`, or in a file an object with the URL and the options as keys.
  */
 
-import { bareHost, unixPath } from "../../proto/link-url.ts";
+import { bareHost, bracketed, unixPath } from "../../proto/link-url.ts";
 import { suggestion } from "../suggestion.ts";
 import {
   type ListenOptionName,
@@ -53,7 +53,7 @@ export function formatListenAddress({
   port,
 }: Pick<ListenAddress, "transport" | "host" | "port">): string {
   if (transport === "unix") return `unix:${host}`;
-  return `${transport}://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return `${transport}://${bracketed(host)}:${port}`;
 }
 
 type Place = Pick<ListenAddress, "transport" | "host" | "port">;
