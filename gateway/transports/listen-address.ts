@@ -6,6 +6,8 @@
 import { bareHost, bracketed, unixPath } from "../../proto/link-url.ts";
 import { suggestion } from "../suggestion.ts";
 import {
+  hasTls,
+  isWeb,
   type ListenOptionName,
   type ListenOptions,
   listenOptions,
@@ -106,7 +108,7 @@ function parseOption(url: string, name: ListenOptionName, given: unknown): unkno
 function checkTogether(url: string, transport: Transport, options: ListenOptions): void {
   const { proxy, forwarded, trusted, cert, key, clientCa, clientCertificate, ticket, framing } = options;
   const wants = (problem: string) => new Error(`'${url}': ${problem}`);
-  if ((transport === "tls" || transport === "wss") && (cert === undefined || key === undefined)) {
+  if (hasTls(transport) && (cert === undefined || key === undefined)) {
     throw wants("a TLS listener must have cert and key, the files of its certificate and its key");
   }
   if (clientCertificate !== "none" && clientCa === undefined) {
@@ -117,10 +119,10 @@ function checkTogether(url: string, transport: Transport, options: ListenOptions
   if ((proxy !== "off" || forwarded !== "off") && trusted.size === 0 && transport !== "unix") {
     throw wants("proxy and forwarded must have trusted, the addresses that they are believed from");
   }
-  if (ticket === "query" && transport !== "ws" && transport !== "wss") {
+  if (ticket === "query" && !isWeb(transport)) {
     throw wants("only ws and wss listeners have a query; use ticket=first-message");
   }
-  if (ticket === "first-message" && transport !== "ws" && transport !== "wss" && framing === "none") {
+  if (ticket === "first-message" && !isWeb(transport) && framing === "none") {
     throw wants("ticket=first-message must have a framing, or nobody can tell where the message ends");
   }
 }
