@@ -14,6 +14,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "manager-stub": ["manager-stub", "process", "link", "proto", "node:*", "commander", "pino", "zod"],
   "gateway/main.ts": ["gateway", "process", "node:*"],
   "gateway/cli.ts": [
+    "gateway/arguments.ts",
     "gateway/config.ts",
     "gateway/config-error.ts",
     "gateway/settings.ts",
@@ -23,6 +24,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "commander",
   ],
   "gateway/ticket-command.ts": [
+    "gateway/arguments.ts",
     "gateway/clock.ts",
     "gateway/config-error.ts",
     "gateway/guard",
@@ -30,6 +32,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "node:fs",
     "commander",
   ],
+  "gateway/arguments.ts": ["gateway/config-error.ts", "commander"],
   "gateway/config.ts": ["gateway/config-error.ts", "gateway/settings.ts", "zod"],
   "gateway/config-error.ts": [],
   "gateway/credentials.ts": [
