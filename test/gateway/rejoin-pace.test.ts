@@ -15,6 +15,7 @@ import { FrameReader } from "../../proto/frame-reader.ts";
 import { toGateway } from "../../proto/from-manager.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
 import { FakeConnection } from "../helpers/fake-connection.ts";
+import { IDLE_HANDLER } from "../helpers/link-handler.ts";
 import { GAME, LIMITS, OpenGate } from "../helpers/sessions.ts";
 import { until } from "../helpers/wait.ts";
 import { FakeStream } from "../link/fake-stream.ts";
@@ -50,18 +51,7 @@ function assemble() {
     identity: () => ({ name: "edge", pid: 1, endpoints: [] }),
     vitals: () => ({ sessions: sessions.liveCount, capacity: CLIENTS }),
     handler: {
-      message() {},
-      messageAll() {},
-      drop() {},
-      dropDiscard() {},
-      admit() {},
-      messageMany() {},
-      bind() {},
-      addToGroup() {},
-      removeFromGroup() {},
-      messageGroup() {},
-      messageUser() {},
-      shutdown() {},
+      ...IDLE_HANDLER,
       registered: (registered, lostBytes) => lifecycle.registered(registered, lostBytes),
       readDone: () => sessions.flush(),
       congested: (congested) => lifecycle.congested(congested),
