@@ -166,13 +166,9 @@ describe("a stream that does not take what it is given", () => {
         else if (one === "flush") framed.flush();
         else if (one === "hold") stream.holding = true;
         else if (one === "turn") await turn();
-        else {
-          stream.holding = false;
-          stream.takeHeld();
-        }
+        else stream.release();
       }
-      stream.holding = false;
-      stream.takeHeld();
+      stream.release();
       await turn();
       assert.ok(stream.written.equals(Buffer.concat(sent)));
       assert.equal(framed.queuedBytes, 0);
@@ -188,8 +184,7 @@ test("a stream that was slow once does not bring later frames forward", async ()
   await turn();
   send(10);
   framed.flush();
-  stream.holding = false;
-  stream.takeHeld();
+  stream.release();
   const before = stream.writes.length;
   const sent = [send(10, 1)];
   framed.flush();
@@ -543,8 +538,7 @@ test("what waits to be sent is counted, whether the stream has it or not", async
   assert.equal(framed.queuedBytes, 18);
   send(10);
   assert.equal(framed.queuedBytes, 36);
-  stream.holding = false;
-  stream.takeHeld();
+  stream.release();
   await turn();
   assert.equal(framed.queuedBytes, 0);
 });

@@ -112,8 +112,7 @@ describe("numbered frames", () => {
     framed.scheduleFlush();
     framed.flush();
     assert.deepEqual(congested, [true]);
-    stream.holding = false;
-    stream.takeHeld();
+    stream.release();
     assert.deepEqual(congested, [true, false]);
   });
 
@@ -179,13 +178,9 @@ describe("numbered frames", () => {
         else if (one === "flush") framed.flush();
         else if (one === "hold") stream.holding = true;
         else if (one === "turn") await turn();
-        else {
-          stream.holding = false;
-          stream.takeHeld();
-        }
+        else stream.release();
       }
-      stream.holding = false;
-      stream.takeHeld();
+      stream.release();
       framed.flush();
       arrive(stream.written);
       assert.equal(handled, sent.length);
