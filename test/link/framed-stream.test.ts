@@ -8,6 +8,7 @@ import { ProtocolError } from "../../proto/protocol-error.ts";
 import { until } from "../helpers/wait.ts";
 import { frame, header, hex } from "../proto/support.ts";
 import { FakeStream } from "./fake-stream.ts";
+import { doStep, type StreamStep, streamSteps } from "./stream-steps.ts";
 
 const KIB = 1024;
 const { MsgAll } = FromManager;
@@ -156,17 +157,15 @@ describe("a stream that does not take what it is given", () => {
   test("gets each byte once and in order, whatever the order of sending, flushing and taking", async () => {
     const step = fc.oneof(
       fc.record({ send: fc.nat({ max: 90 * KIB }) }),
-      fc.constantFrom("flush", "hold", "take", "turn"),
+      fc.constantFrom("turn", ...streamSteps),
     );
-    const check = async (steps: readonly ({ send: number } | string)[]) => {
+    const check = async (steps: readonly ({ send: number } | "turn" | StreamStep)[]) => {
       const { stream, framed, send } = rig();
       const sent: Buffer[] = [];
       for (const [mark, one] of steps.entries()) {
         if (typeof one === "object") sent.push(send(one.send, mark % 256));
-        else if (one === "flush") framed.flush();
-        else if (one === "hold") stream.holding = true;
         else if (one === "turn") await turn();
-        else stream.release();
+        else doStep(one, framed, stream);
       }
       stream.release();
       await turn();
