@@ -1,7 +1,8 @@
 /** Flags, environment and file to one frozen configuration: flags win over environment over file over defaults. */
 
 import { readFileSync } from "node:fs";
-import { Command, CommanderError, Option } from "commander";
+import { Command, Option } from "commander";
+import { parseArguments } from "./arguments.ts";
 import { type Config, type Layer, type Resolved, resolveConfig } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
 import { type SettingName, settingNames, settings } from "./settings.ts";
@@ -29,17 +30,9 @@ export type Invocation =
  */
 export function readCommandLine(args: readonly string[], env: NodeJS.ProcessEnv): Invocation {
   if (args[0] === "ticket") return { action: "print", text: runTicketCommand(args.slice(1), env) };
-  let help = "";
-  const program = buildProgram((text) => {
-    help += text;
-  });
-  try {
-    program.parse(args, { from: "user" });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return { action: "print", text: help };
-    throw new ConfigError(error.message.replace(/^error: /, "").replaceAll("\n", " "));
-  }
+  const program = buildProgram();
+  const help = parseArguments(program, args);
+  if (help !== undefined) return { action: "print", text: help };
   const { config: configFlag, printConfig, ...flags } = program.opts();
   const file: string | undefined = configFlag ?? env[CONFIG_VARIABLE];
   const layers = [flagLayer(flags), envLayer(env), ...(file === undefined ? [] : [fileLayer(file)])];
@@ -57,11 +50,10 @@ export function variableOf(name: SettingName): string {
   return ENV_PREFIX + name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 }
 
-function buildProgram(write: (text: string) => void): Command {
-  const program = new Command("sidegate")
-    .description("Holds client connections at the edge; a manager drives it.")
-    .exitOverride()
-    .configureOutput({ writeOut: write, writeErr: () => {} });
+function buildProgram(): Command {
+  const program = new Command("sidegate").description(
+    "Holds client connections at the edge; a manager drives it.",
+  );
   for (const name of settingNames) {
     const { placeholder, description, fallback, repeatable, secret } = settings[name];
     if (secret) continue;

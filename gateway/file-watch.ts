@@ -4,6 +4,7 @@
  * twice, so that what is being written is not read half.
  */
 
+import type { BigIntStats } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { Clock } from "./clock.ts";
 
@@ -16,11 +17,15 @@ export interface FileWatchOptions {
   readonly changed: () => void;
 }
 
-/** What an edit changes, in whatever way it is made. */
-async function appearance(file: string): Promise<string> {
+/** How a file looks: what an edit changes of it, in whatever way it is made. */
+export function appearance({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`;
+}
+
+/** How a file looks now; one that can't be looked at looks like what stands in the way. */
+async function appearanceNow(file: string): Promise<string> {
   try {
-    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
-    return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`;
+    return appearance(await stat(file, { bigint: true }));
   } catch (error) {
     return String((error as NodeJS.ErrnoException).code);
   }
@@ -34,7 +39,7 @@ export function watchFiles({ files, clock, changed }: FileWatchOptions): () => v
   let looking = false;
   let ended = false;
   const look = async () => {
-    const now = (await Promise.all(files.map(appearance))).join("\n");
+    const now = (await Promise.all(files.map(appearanceNow))).join("\n");
     looking = false;
     known ??= now;
     const settled = now === seen;

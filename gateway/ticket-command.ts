@@ -5,7 +5,8 @@
 
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { Command, CommanderError } from "commander";
+import { Command } from "commander";
+import { parseArguments } from "./arguments.ts";
 import { systemClock } from "./clock.ts";
 import { ConfigError } from "./config-error.ts";
 import { canonicalAddress } from "./guard/address.ts";
@@ -46,30 +47,20 @@ interface TicketFlags {
  * @throws ConfigError for a flag that is unknown or out of its bounds, and without a usable secret
  */
 export function runTicketCommand(args: readonly string[], env: NodeJS.ProcessEnv): string {
-  let help = "";
-  const command = buildCommand((text) => {
-    help += text;
-  });
-  try {
-    command.parse(args, { from: "user" });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return help;
-    throw new ConfigError(error.message.replace(/^error: /, "").replaceAll("\n", " "));
-  }
+  const command = buildCommand();
+  const help = parseArguments(command, args);
+  if (help !== undefined) return help;
   const flags = command.opts<TicketFlags>();
   const ticket = ticketOf(flags);
   return `${sign(ticket, findSecret(flags, env), fieldOf(flags))}\n`;
 }
 
-function buildCommand(write: (text: string) => void): Command {
+function buildCommand(): Command {
   return new Command("sidegate ticket")
     .description(
       `Prints one admission ticket. The secret stands in ${SECRET_VARIABLE}, or in the file that ` +
         `${SECRET_FILE_VARIABLE} or --secret-file names.`,
     )
-    .exitOverride()
-    .configureOutput({ writeOut: write, writeErr: () => {} })
     .option("--user <name>", `whom it lets in, 1 to ${MAX_USER_BYTES} bytes`)
     .option("--ttl <seconds>", "how long it is good", String(DEFAULT_TTL_SECONDS))
     .option("--address <ip>", "the only address that it is good from")

@@ -18,7 +18,7 @@ const UNIX_PREFIX = "unix:";
  * @throws Error whose message says what is wrong and what is wanted
  */
 export function parseLinkUrl(url: string): LinkAddress {
-  if (url.startsWith(UNIX_PREFIX)) return { kind: "unix", path: unixPath(url) };
+  if (url.startsWith(UNIX_PREFIX)) return { kind: "unix", path: unixPath(url, url) };
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   const kind = parsed?.protocol.slice(0, -1);
   if (parsed === undefined || (kind !== "tcp" && kind !== "tls") || !isWhole(parsed)) {
@@ -30,8 +30,7 @@ export function parseLinkUrl(url: string): LinkAddress {
 /** The address as `parseLinkUrl` reads it. */
 export function formatLinkUrl(address: LinkAddress): string {
   if (address.kind === "unix") return `${UNIX_PREFIX}${address.path}`;
-  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  return `${address.kind}://${host}:${address.port}`;
+  return `${address.kind}://${bracketed(address.host)}:${address.port}`;
 }
 
 /** Whether a URL has a host and a port, and nothing behind them, nor a user before them. */
@@ -45,8 +44,20 @@ export function bareHost(hostname: string): string {
   return hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
 }
 
-function unixPath(url: string): string {
-  const path = url.slice(UNIX_PREFIX.length).replace(/^\/\/(?=\/)/, "");
+/** A host as a URL has it: IPv6 in brackets, or its colons would be taken for the port's. */
+export function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+/**
+ * The path that a `unix:` URL names.
+ *
+ * @param url as it was given, for the message
+ * @param base the same without what may follow the path
+ * @throws Error whose message says what is wrong and what is wanted
+ */
+export function unixPath(url: string, base: string): string {
+  const path = base.slice(UNIX_PREFIX.length).replace(/^\/\/(?=\/)/, "");
   if (path === "") throw new Error(`'${url}' names no path; use unix:/path/to.sock`);
   if (Buffer.byteLength(path) > MAX_UNIX_PATH_BYTES) {
     throw new Error(

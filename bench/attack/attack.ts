@@ -26,3 +26,10 @@ export const GARBAGE_MIB = 64;
 export function mebibytes(count: number, bytes: number): number {
   return Math.ceil((count * bytes) / 2 ** 20);
 }
+
+/** How much of what they said was taken, of clients of each kind: what attacks achieve that talk. */
+export function takenRates({ seconds, targets }: AssaultResult): string {
+  return targets
+    .map(({ name, sentBytes }) => `${name} ${(sentBytes / seconds / 1024).toFixed(0)} KiB/s taken`)
+    .join(", ");
+}

@@ -7,6 +7,7 @@
 import { type BigIntStats, readFileSync, statSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import type { Cancel, Clock } from "../clock.ts";
+import { appearance } from "../file-watch.ts";
 import { AddressSet } from "./address-set.ts";
 import { type Network, parseNetwork } from "./network.ts";
 
@@ -186,11 +187,6 @@ export class AddressFile {
       });
     }
   }
-}
-
-/** What an edit changes, in whatever way it is made. */
-function appearance({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
-  return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`;
 }
 
 /** @throws Error for what must not be read, because it may never end or is too long */

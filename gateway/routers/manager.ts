@@ -3,8 +3,7 @@
 import type * as body from "../../proto/bodies.ts";
 import type { Clock } from "../clock.ts";
 import type { ManagerLink } from "../links/manager-link.ts";
-import type { SessionRouter } from "../slots/roster.ts";
-import type { EndCause, Slot } from "../slots/slot.ts";
+import type { EndCause, SessionRouter, Slot } from "../slots/slot.ts";
 
 export class ManagerRouter implements SessionRouter {
   readonly #link: ManagerLink;

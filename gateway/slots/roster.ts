@@ -9,21 +9,9 @@ import type { Refusal } from "../guard/refusal.ts";
 import type { Counters } from "../metrics/counters.ts";
 import type { Directory } from "./directory.ts";
 import type { Outbox } from "./outbox.ts";
-import type { EndCause, Slot, Transfer } from "./slot.ts";
+import type { EndCause, SessionOwner, SessionRouter, Slot, Transfer } from "./slot.ts";
 import type { SlotTable } from "./slot-table.ts";
 import { isOpen, type SlotEvent } from "./states.ts";
-
-/** Where a session's life is told and its bytes go. */
-export interface SessionRouter {
-  /** The client has joined; nothing of it was told before, or it is told to another manager, or told again. */
-  joined(slot: Slot): void;
-  /** Whether `joined` could say all that there is to say of this session. */
-  canTell(slot: Slot): boolean;
-  /** The client sent `bytes[start..end)`, which are the transport's and are used again after the call. */
-  message(slot: Slot, bytes: Buffer, start: number, end: number): void;
-  /** The session's connection is gone, or another manager has the session. Called once for each `joined`, last. */
-  disconnected(slot: Slot, cause: EndCause): void;
-}
 
 /** What a manager says with a drop. */
 export interface DropOrder {
@@ -68,7 +56,7 @@ export interface RosterKeeper {
   handOff(slot: Slot, order: HandoffOrder): HandoffRefusal | undefined;
 }
 
-export class Roster {
+export class Roster implements SessionOwner {
   /** The manager's. */
   readonly name: string;
   readonly router: SessionRouter;

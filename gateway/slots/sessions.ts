@@ -18,8 +18,8 @@ import type { ListenerTraits } from "../transports/listener.ts";
 import { Directory, type DirectoryLimits } from "./directory.ts";
 import { heldBytes, Outbox } from "./outbox.ts";
 import { Patrol, type PatrolLimits } from "./patrol.ts";
-import { type HandoffOrder, Roster, type RosterKeeper, type SessionRouter } from "./roster.ts";
-import type { EndCause, Slot, SlotOwner } from "./slot.ts";
+import { type HandoffOrder, Roster, type RosterKeeper } from "./roster.ts";
+import type { EndCause, SessionOwner, SessionRouter, Slot, SlotOwner } from "./slot.ts";
 import { SlotTable } from "./slot-table.ts";
 import { SparePlace } from "./spare.ts";
 import { isOpen, type SlotEffect, type SlotEvent, stateOf, transitions } from "./states.ts";
@@ -493,14 +493,14 @@ export class Sessions implements SlotOwner {
 
   // What a client that is in says.
 
-  #message(slot: Slot, roster: Roster, bytes: Buffer, start: number, end: number): void {
+  #message(slot: Slot, owner: SessionOwner, bytes: Buffer, start: number, end: number): void {
     const length = end - start;
     slot.inBytes += length;
     slot.inMsgs++;
     slot.heardAt = this.#sweptAt;
     this.#counters.inBytes += length;
     this.#counters.inMsgs++;
-    roster.router.message(slot, bytes, start, end);
+    owner.router.message(slot, bytes, start, end);
     if (this.#talkRate !== undefined) this.#charge(slot, length);
   }
 

@@ -15,7 +15,6 @@ import type {
   TransportFault,
 } from "../transports/connection.ts";
 import type { ListenerTraits } from "../transports/listener.ts";
-import type { Roster } from "./roster.ts";
 import type { SlotPhase } from "./states.ts";
 
 /** How a session ended. The first cause decides. */
@@ -44,6 +43,30 @@ export interface Transfer {
   readonly session: number;
   /** What that one says of it. */
   readonly data: Uint8Array | undefined;
+}
+
+/** Where a session's life is told and its bytes go. */
+export interface SessionRouter {
+  /** The client has joined; nothing of it was told before, or it is told to another manager, or told again. */
+  joined(slot: Slot): void;
+  /** Whether `joined` could say all that there is to say of this session. */
+  canTell(slot: Slot): boolean;
+  /** The client sent `bytes[start..end)`, which are the transport's and are used again after the call. */
+  message(slot: Slot, bytes: Buffer, start: number, end: number): void;
+  /** The session's connection is gone, or another manager has the session. Called once for each `joined`, last. */
+  disconnected(slot: Slot, cause: EndCause): void;
+}
+
+/** Whose a session is; see Roster. */
+export interface SessionOwner {
+  readonly name: string;
+  readonly router: SessionRouter;
+  /** Nobody is read. */
+  readonly isPaused: boolean;
+  readonly admission: boolean;
+  enter(slot: Slot): void;
+  leave(slot: Slot): void;
+  give(slot: Slot): void;
 }
 
 const NOWHERE: ListenerTraits = {
@@ -87,7 +110,7 @@ export class Slot implements ConnectionSink {
   /** The manager, or one before it, has let it in. */
   admitted = false;
   /** The manager's, from its join on. */
-  roster: Roster | undefined;
+  roster: SessionOwner | undefined;
   /** It was in before, and is announced to a manager that does not know it. */
   rejoins = false;
   /** Where it comes from, until it is announced. */

@@ -103,11 +103,11 @@ export class Handshake implements Arrival {
     this.#early = early;
   }
 
-  /** Takes what the step before left. */
-  takeEarly(): Buffer {
-    const early = this.#early;
-    this.#early = Buffer.alloc(0);
-    return early;
+  /** The stream that the next step reads, with what the step before left put back in front. */
+  wholeSocket(): Socket {
+    const early = this.#takeEarly();
+    if (early.length > 0) this.#socket.unshift(early);
+    return this.#socket;
   }
 
   /** Tells the client's real address. */
@@ -139,13 +139,20 @@ export class Handshake implements Arrival {
     this.#socket.once("finish", () => this.#socket.destroySoon());
   }
 
+  /** Takes what the step before left. */
+  #takeEarly(): Buffer {
+    const early = this.#early;
+    this.#early = Buffer.alloc(0);
+    return early;
+  }
+
   #end(): void {
     const sink = this.#sink;
     this.#over = true;
     this.#raw.off("error", this.#failed);
     this.#raw.off("close", this.#closed);
     if (sink === undefined) return;
-    const handshaken = { details: this.#details, raw: this.#raw, early: this.takeEarly() };
+    const handshaken = { details: this.#details, raw: this.#raw, early: this.#takeEarly() };
     this.#establish(this.#socket, handshaken).open(sink);
   }
 

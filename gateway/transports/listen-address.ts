@@ -3,9 +3,11 @@
  * `tcp://127.0.0.1:7300?name=game&reusePort=true`, or in a file an object with the URL and the options as keys.
  */
 
-import { bareHost, MAX_UNIX_PATH_BYTES } from "../../proto/link-url.ts";
+import { bareHost, bracketed, unixPath } from "../../proto/link-url.ts";
 import { suggestion } from "../suggestion.ts";
 import {
+  hasTls,
+  isWeb,
   type ListenOptionName,
   type ListenOptions,
   listenOptions,
@@ -53,7 +55,7 @@ export function formatListenAddress({
   port,
 }: Pick<ListenAddress, "transport" | "host" | "port">): string {
   if (transport === "unix") return `unix:${host}`;
-  return `${transport}://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return `${transport}://${bracketed(host)}:${port}`;
 }
 
 type Place = Pick<ListenAddress, "transport" | "host" | "port">;
@@ -74,17 +76,6 @@ function parsePlace(url: string, base: string): Place {
     throw new Error(`'${url}' is not an address to listen on; use ${FORMS}`);
   }
   return { transport, host: bareHost(host), port };
-}
-
-function unixPath(url: string, base: string): string {
-  const path = base.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
-  if (path === "") throw new Error(`'${url}' names no path; use unix:/path/to.sock`);
-  if (Buffer.byteLength(path) > MAX_UNIX_PATH_BYTES) {
-    throw new Error(
-      `'${path}' is longer than the ${MAX_UNIX_PATH_BYTES} bytes that a Unix socket's path may have`,
-    );
-  }
-  return path;
 }
 
 function parseOptions(
@@ -117,7 +108,7 @@ function parseOption(url: string, name: ListenOptionName, given: unknown): unkno
 function checkTogether(url: string, transport: Transport, options: ListenOptions): void {
   const { proxy, forwarded, trusted, cert, key, clientCa, clientCertificate, ticket, framing } = options;
   const wants = (problem: string) => new Error(`'${url}': ${problem}`);
-  if ((transport === "tls" || transport === "wss") && (cert === undefined || key === undefined)) {
+  if (hasTls(transport) && (cert === undefined || key === undefined)) {
     throw wants("a TLS listener must have cert and key, the files of its certificate and its key");
   }
   if (clientCertificate !== "none" && clientCa === undefined) {
@@ -128,10 +119,10 @@ function checkTogether(url: string, transport: Transport, options: ListenOptions
   if ((proxy !== "off" || forwarded !== "off") && trusted.size === 0 && transport !== "unix") {
     throw wants("proxy and forwarded must have trusted, the addresses that they are believed from");
   }
-  if (ticket === "query" && transport !== "ws" && transport !== "wss") {
+  if (ticket === "query" && !isWeb(transport)) {
     throw wants("only ws and wss listeners have a query; use ticket=first-message");
   }
-  if (ticket === "first-message" && transport !== "ws" && transport !== "wss" && framing === "none") {
+  if (ticket === "first-message" && !isWeb(transport) && framing === "none") {
     throw wants("ticket=first-message must have a framing, or nobody can tell where the message ends");
   }
 }

@@ -40,6 +40,16 @@ const WITH_TLS = ["tls", "wss"] as const;
 const WEB = ["ws", "wss"] as const;
 const file = text(1, 4096);
 
+/** Whether clients of a transport speak WebSocket. */
+export function isWeb(transport: Transport): boolean {
+  return (WEB as readonly Transport[]).includes(transport);
+}
+
+/** Whether clients of a transport speak TLS. */
+export function hasTls(transport: Transport): boolean {
+  return (WITH_TLS as readonly Transport[]).includes(transport);
+}
+
 /** What a manager takes; docs/protocol.md, "Maps". */
 const MAX_NAME_LENGTH = 128;
 const MAX_HEADERS = 32;

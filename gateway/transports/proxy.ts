@@ -24,11 +24,11 @@ function readHeader(handshake: Handshake, accepted: ProxyVersions): void {
     const header = readProxyHeader(read, accepted);
     if (header === "more") return;
     if ("fault" in header) {
-      stop("bad-proxy-header");
+      stop();
       return;
     }
     socket.off("data", take);
-    socket.off("end", cut);
+    socket.off("end", stop);
     socket.pause();
     const peer = handshake.peer;
     const refusal = header.local
@@ -46,12 +46,11 @@ function readHeader(handshake: Handshake, accepted: ProxyVersions): void {
     handshake.leave(read.subarray(header.headerBytes));
     handshake.proceed();
   };
-  const cut = () => stop("bad-proxy-header");
-  const stop = (refusal: "bad-proxy-header") => {
+  const stop = () => {
     socket.off("data", take);
-    handshake.fail(refusal);
+    handshake.fail("bad-proxy-header");
   };
   socket.on("data", take);
-  socket.on("end", cut);
+  socket.on("end", stop);
   socket.resume();
 }

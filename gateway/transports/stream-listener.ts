@@ -8,6 +8,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import type { Endpoint } from "../../proto/bodies.ts";
 import type { Arrival } from "./connection.ts";
 import { formatListenAddress, type ListenAddress } from "./listen-address.ts";
+import { isWeb } from "./listen-options.ts";
 import { type AcceptSink, ListenError, type Listener, type ListenerTraits } from "./listener.ts";
 
 /** After this long without a word the kernel asks an idle client whether it is still there. */
@@ -123,8 +124,7 @@ export class StreamListener implements Listener {
 }
 
 function traitsOf({ transport, name, framing, ticket, pingMs, manager }: ListenAddress): ListenerTraits {
-  const isWeb = transport === "ws" || transport === "wss";
-  return isWeb
+  return isWeb(transport)
     ? { transport, name, framing: "websocket", ticket, pingMs, manager }
     : { transport, name, framing, ticket, pingMs: 0, manager };
 }

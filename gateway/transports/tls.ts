@@ -75,9 +75,7 @@ export class TlsLayer {
   }
 
   readonly step: HandshakeStep = (handshake) => {
-    const { socket } = handshake;
-    const early = handshake.takeEarly();
-    if (early.length > 0) socket.unshift(early);
+    const socket = handshake.wholeSocket();
     this.#handshakes.set(socket, handshake);
     // No event tells of a certificate that was not accepted: the socket is cut off, and that is all.
     socket.prependOnceListener("close", () => {

@@ -120,9 +120,7 @@ export class WebSocketLayer {
   }
 
   readonly step: HandshakeStep = (handshake) => {
-    const { socket } = handshake;
-    const early = handshake.takeEarly();
-    if (early.length > 0) socket.unshift(early);
+    const socket = handshake.wholeSocket();
     this.#handshakes.set(socket, handshake);
     this.#http.emit("connection", socket);
     socket.resume();

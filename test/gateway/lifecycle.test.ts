@@ -6,7 +6,7 @@ import { toGateway } from "../../proto/from-manager.ts";
 import { slotOf } from "../../proto/session-id.ts";
 import { TestClient } from "../helpers/client.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
-import { type RawLink, type RawManager, startRawManager } from "../helpers/raw-manager.ts";
+import { type RawLink, type RawManager, redialled, startRawManager } from "../helpers/raw-manager.ts";
 import { managerOf, type Settings, startTestGateway } from "../helpers/rig.ts";
 import { next, until } from "../helpers/wait.ts";
 
@@ -37,20 +37,6 @@ async function registered(
     return one;
   };
   return { gateway, raw, link, port, client };
-}
-
-/** The next link, once the gateway's clock was let run to its redial. */
-async function redialled(raw: RawManager, clock: FakeClock): Promise<RawLink> {
-  const next = raw.nextLink();
-  let there = false;
-  next.then(() => {
-    there = true;
-  });
-  await until(() => {
-    if (!there) clock.advance(10);
-    return there;
-  }, "the gateway dials again");
-  return next;
 }
 
 describe("registration", () => {

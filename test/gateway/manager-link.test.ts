@@ -9,6 +9,7 @@ import { FrameBatch } from "../../proto/frame-batch.ts";
 import { FrameReader } from "../../proto/frame-reader.ts";
 import { toGateway } from "../../proto/from-manager.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
+import { IDLE_HANDLER } from "../helpers/link-handler.ts";
 import { FakeStream } from "../link/fake-stream.ts";
 
 const JOIN = { addr: "192.0.2.1", port: 1, transport: "tcp", listener: "game", at: 0 };
@@ -22,29 +23,13 @@ describe("what a gateway says in one turn", () => {
       identity: () => ({ name: "edge", pid: 1, endpoints: [] }),
       vitals: () => ({ sessions: 0, capacity: 1 }),
       handler: {
-        message() {},
-        messageAll() {},
-        drop() {},
-        dropDiscard() {},
-        admit() {},
-        messageMany() {},
-        bind() {},
-        addToGroup() {},
-        removeFromGroup() {},
-        messageGroup() {},
-        messageUser() {},
-        handoff() {},
-        shutdown() {},
+        ...IDLE_HANDLER,
         registered() {
           link.join(1, JOIN);
           link.listening([]);
           link.join(2, JOIN);
           link.draining({ reason: "SIGTERM", drainMs: 0 });
         },
-        readDone: () => true,
-        congested() {},
-        behind() {},
-        lost() {},
       },
       limits: {
         registerTimeoutMs: 1000,

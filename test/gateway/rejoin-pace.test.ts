@@ -15,6 +15,7 @@ import { FrameReader } from "../../proto/frame-reader.ts";
 import { toGateway } from "../../proto/from-manager.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
 import { FakeConnection } from "../helpers/fake-connection.ts";
+import { IDLE_HANDLER } from "../helpers/link-handler.ts";
 import { GAME, LIMITS, startKeeping } from "../helpers/sessions.ts";
 import { until } from "../helpers/wait.ts";
 import { FakeStream } from "../link/fake-stream.ts";
@@ -51,19 +52,7 @@ function assemble() {
     identity: () => ({ name: "edge", pid: 1, endpoints: [] }),
     vitals: () => ({ sessions: sessions.liveCount, capacity: CLIENTS }),
     handler: {
-      message() {},
-      messageAll() {},
-      drop() {},
-      dropDiscard() {},
-      admit() {},
-      messageMany() {},
-      bind() {},
-      addToGroup() {},
-      removeFromGroup() {},
-      messageGroup() {},
-      messageUser() {},
-      handoff() {},
-      shutdown() {},
+      ...IDLE_HANDLER,
       registered: (registered, unacknowledged) => life.registered(registered, unacknowledged),
       readDone: () => sessions.flush(),
       congested: (congested) => life.congested(congested),
@@ -196,8 +185,7 @@ describe("twenty thousand clients that are announced again", () => {
     for (let i = 0; i < 100; i++) await turn();
     assert.equal(sessions.liveCount, announced);
     assert.ok(announced < CLIENTS / 10, `${announced} were announced`);
-    next.stream.holding = false;
-    next.stream.takeHeld();
+    next.stream.release();
     await until(() => {
       next.acknowledge();
       return next.listens;

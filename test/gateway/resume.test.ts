@@ -10,7 +10,7 @@ import { toGateway } from "../../proto/from-manager.ts";
 import { TestClient } from "../helpers/client.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
 import { recordLog } from "../helpers/log.ts";
-import { type RawLink, type RawManager, startRawManager } from "../helpers/raw-manager.ts";
+import { type RawLink, type RawManager, redialled, startRawManager } from "../helpers/raw-manager.ts";
 import { managerOf, type Settings, startTestGateway } from "../helpers/rig.ts";
 import { until } from "../helpers/wait.ts";
 
@@ -301,20 +301,6 @@ describe("a manager that", () => {
 
 describe("clients that are held", () => {
   const holdMs = 3000;
-
-  /** Turns the clock until the gateway dials. */
-  async function redialled(raw: RawManager, clock: FakeClock): Promise<RawLink> {
-    const dialled = raw.nextLink();
-    let there = false;
-    dialled.then(() => {
-      there = true;
-    });
-    await until(() => {
-      if (!there) clock.advance(20);
-      return there;
-    }, "the gateway dials again");
-    return dialled;
-  }
 
   test("are closed as manager-lost when no manager comes in time; the next one begins anew", async (t) => {
     const clock = new FakeClock();

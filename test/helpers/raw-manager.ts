@@ -9,8 +9,12 @@ import { FrameBatch } from "../../proto/frame-batch.ts";
 import { FrameReader } from "../../proto/frame-reader.ts";
 import { type FromGatewayHandler, readFromGateway } from "../../proto/from-gateway.ts";
 import { toGateway } from "../../proto/from-manager.ts";
+import type { FakeClock } from "./fake-clock.ts";
 import { socketPath } from "./rig.ts";
 import { next, until } from "./wait.ts";
+
+/** How far the clock is let run at a time: not far, since it still runs while the gateway is dialling already. */
+const REDIAL_STEP_MS = 10;
 
 /** A frame as it came; payloads are copies. */
 export type Heard =
@@ -168,4 +172,18 @@ export async function startRawManager(t: TestContext, path = socketPath(t)): Pro
     },
     close,
   };
+}
+
+/** The next link, once the gateway's clock was let run to its redial. */
+export async function redialled(raw: RawManager, clock: FakeClock): Promise<RawLink> {
+  const dialled = raw.nextLink();
+  let there = false;
+  dialled.then(() => {
+    there = true;
+  });
+  await until(() => {
+    if (!there) clock.advance(REDIAL_STEP_MS);
+    return there;
+  }, "the gateway dials again");
+  return dialled;
 }

@@ -2,13 +2,14 @@
 
 import { Failover } from "../../gateway/choice/failover.ts";
 import { RoundRobin } from "../../gateway/choice/round-robin.ts";
-import type { Roster, SessionRouter, Unacknowledged } from "../../gateway/slots/roster.ts";
+import type { Roster, Unacknowledged } from "../../gateway/slots/roster.ts";
 import {
   type Gate,
   type SessionLimits,
   Sessions,
   type SessionsOptions,
 } from "../../gateway/slots/sessions.ts";
+import type { SessionRouter } from "../../gateway/slots/slot.ts";
 import type { ListenerTraits } from "../../gateway/transports/listener.ts";
 
 /** A plain TCP listener's. */

@@ -14,6 +14,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "manager-stub": ["manager-stub", "process", "link", "proto", "node:*", "commander", "pino", "zod"],
   "gateway/main.ts": ["gateway", "process", "node:*"],
   "gateway/cli.ts": [
+    "gateway/arguments.ts",
     "gateway/config.ts",
     "gateway/config-error.ts",
     "gateway/settings.ts",
@@ -23,6 +24,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "commander",
   ],
   "gateway/ticket-command.ts": [
+    "gateway/arguments.ts",
     "gateway/clock.ts",
     "gateway/config-error.ts",
     "gateway/guard",
@@ -30,6 +32,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "node:fs",
     "commander",
   ],
+  "gateway/arguments.ts": ["gateway/config-error.ts", "commander"],
   "gateway/config.ts": ["gateway/config-error.ts", "gateway/settings.ts", "gateway/suggestion.ts", "zod"],
   "gateway/config-error.ts": [],
   "gateway/credentials.ts": [
@@ -59,7 +62,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "gateway/limits.ts": ["gateway"],
   "gateway/lifecycle.ts": ["gateway", "proto", "node:timers/promises", "async-mutex", "pino"],
   "gateway/refusal-report.ts": ["gateway/clock.ts", "gateway/descriptors.ts", "gateway/metrics", "pino"],
-  "gateway/file-watch.ts": ["gateway/clock.ts", "node:fs/promises"],
+  "gateway/file-watch.ts": ["gateway/clock.ts", "node:fs"],
   "gateway/heap.ts": ["node:v8"],
   "gateway/clock.ts": [],
   "gateway/descriptors.ts": ["node:fs"],
@@ -67,7 +70,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "gateway/suggestion.ts": ["fastest-levenshtein"],
   "gateway/choice": ["gateway/choice"],
   "gateway/framing": ["gateway/framing"],
-  "gateway/guard": ["gateway/guard", "gateway/clock.ts", "node:*"],
+  "gateway/guard": ["gateway/guard", "gateway/clock.ts", "gateway/file-watch.ts", "node:*"],
   "gateway/transports": [
     "gateway/transports",
     "gateway/framing",

@@ -49,6 +49,12 @@ export class FakeStream extends Duplex {
     done();
   }
 
+  /** Takes what is held, and at once whatever comes then. */
+  release(): void {
+    this.holding = false;
+    this.takeHeld();
+  }
+
   get written(): Buffer {
     return Buffer.concat(this.writes);
   }

@@ -8,6 +8,7 @@ import { ProtocolError } from "../../proto/protocol-error.ts";
 import { until } from "../helpers/wait.ts";
 import { frame, header, hex } from "../proto/support.ts";
 import { FakeStream } from "./fake-stream.ts";
+import { doStep, type StreamStep, streamSteps } from "./stream-steps.ts";
 
 const KIB = 1024;
 const { MsgAll } = FromManager;
@@ -156,23 +157,17 @@ describe("a stream that does not take what it is given", () => {
   test("gets each byte once and in order, whatever the order of sending, flushing and taking", async () => {
     const step = fc.oneof(
       fc.record({ send: fc.nat({ max: 90 * KIB }) }),
-      fc.constantFrom("flush", "hold", "take", "turn"),
+      fc.constantFrom("turn", ...streamSteps),
     );
-    const check = async (steps: readonly ({ send: number } | string)[]) => {
+    const check = async (steps: readonly ({ send: number } | "turn" | StreamStep)[]) => {
       const { stream, framed, send } = rig();
       const sent: Buffer[] = [];
       for (const [mark, one] of steps.entries()) {
         if (typeof one === "object") sent.push(send(one.send, mark % 256));
-        else if (one === "flush") framed.flush();
-        else if (one === "hold") stream.holding = true;
         else if (one === "turn") await turn();
-        else {
-          stream.holding = false;
-          stream.takeHeld();
-        }
+        else doStep(one, framed, stream);
       }
-      stream.holding = false;
-      stream.takeHeld();
+      stream.release();
       await turn();
       assert.ok(stream.written.equals(Buffer.concat(sent)));
       assert.equal(framed.queuedBytes, 0);
@@ -188,8 +183,7 @@ test("a stream that was slow once does not bring later frames forward", async ()
   await turn();
   send(10);
   framed.flush();
-  stream.holding = false;
-  stream.takeHeld();
+  stream.release();
   const before = stream.writes.length;
   const sent = [send(10, 1)];
   framed.flush();
@@ -543,8 +537,7 @@ test("what waits to be sent is counted, whether the stream has it or not", async
   assert.equal(framed.queuedBytes, 18);
   send(10);
   assert.equal(framed.queuedBytes, 36);
-  stream.holding = false;
-  stream.takeHeld();
+  stream.release();
   await turn();
   assert.equal(framed.queuedBytes, 0);
 });

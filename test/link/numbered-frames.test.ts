@@ -9,6 +9,7 @@ import { FromManager, fromManagerBounds } from "../../proto/frame.ts";
 import { FrameLog } from "../../proto/frame-log.ts";
 import { frame } from "../proto/support.ts";
 import { FakeStream } from "./fake-stream.ts";
+import { doStep, type StreamStep, streamSteps } from "./stream-steps.ts";
 
 const KIB = 1024;
 const { MsgAll, Pong } = FromManager;
@@ -112,8 +113,7 @@ describe("numbered frames", () => {
     framed.scheduleFlush();
     framed.flush();
     assert.deepEqual(congested, [true]);
-    stream.holding = false;
-    stream.takeHeld();
+    stream.release();
     assert.deepEqual(congested, [true, false]);
   });
 
@@ -141,10 +141,11 @@ describe("numbered frames", () => {
   test("arrive each once and in order, wherever streams are cut and whatever the other side has handled", async () => {
     const step = fc.oneof(
       fc.record({ append: fc.integer({ min: 4, max: 90 * KIB }) }),
-      fc.constantFrom("say", "sequence", "flush", "hold", "take", "turn"),
+      fc.constantFrom("say", "sequence", "turn", ...streamSteps),
       fc.record({ cut: fc.nat() }),
     );
-    const check = async (steps: readonly ({ append: number } | { cut: number } | string)[]) => {
+    type Step = { append: number } | { cut: number } | "say" | "sequence" | "turn" | StreamStep;
+    const check = async (steps: readonly Step[]) => {
       const log = new FrameLog();
       let { stream, framed } = open(log);
       const sent: Buffer[] = [];
@@ -176,16 +177,10 @@ describe("numbered frames", () => {
           ({ stream, framed } = open(log));
         } else if (one === "say") others.push(say(framed, mark % 256));
         else if (one === "sequence") framed.sequence();
-        else if (one === "flush") framed.flush();
-        else if (one === "hold") stream.holding = true;
         else if (one === "turn") await turn();
-        else {
-          stream.holding = false;
-          stream.takeHeld();
-        }
+        else doStep(one, framed, stream);
       }
-      stream.holding = false;
-      stream.takeHeld();
+      stream.release();
       framed.flush();
       arrive(stream.written);
       assert.equal(handled, sent.length);

@@ -1,7 +1,6 @@
 /** Clients that say as much as they can: messages, and pings of a WebSocket. They are read as fast as they may talk. */
 
-import { type Attack, GARBAGE_MIB, mebibytes } from "../attack.ts";
-import type { AssaultResult } from "../attacker.ts";
+import { type Attack, GARBAGE_MIB, mebibytes, takenRates } from "../attack.ts";
 import { makeMessage, withLength } from "../message.ts";
 import { CLIENT_BUFFER_BYTES } from "../profile.ts";
 import { frame, Opcode, pings, repeat, UPGRADE } from "../ws-lies.ts";
@@ -35,8 +34,5 @@ export const floods: Attack = {
   },
   mayGrowMiB: GARBAGE_MIB + mebibytes(CLIENTS, CLIENT_BUFFER_BYTES),
   meets: [],
-  achieved: ({ seconds, targets }: AssaultResult) =>
-    targets
-      .map(({ name, sentBytes }) => `${name} ${(sentBytes / seconds / 1024).toFixed(0)} KiB/s taken`)
-      .join(", "),
+  achieved: takenRates,
 };

@@ -3,8 +3,7 @@
  * says looks at each message, but none of these has said anything before.
  */
 
-import { type Attack, GARBAGE_MIB, mebibytes } from "../attack.ts";
-import type { AssaultResult } from "../attacker.ts";
+import { type Attack, GARBAGE_MIB, mebibytes, takenRates } from "../attack.ts";
 import { withLength } from "../message.ts";
 import { CLIENT_BUFFER_BYTES } from "../profile.ts";
 import { frame, Opcode, repeat, UPGRADE } from "../ws-lies.ts";
@@ -35,8 +34,5 @@ export const tinyMessages: Attack = {
   },
   mayGrowMiB: GARBAGE_MIB + mebibytes(CLIENTS, CLIENT_BUFFER_BYTES),
   meets: [],
-  achieved: ({ seconds, targets }: AssaultResult) =>
-    targets
-      .map(({ name, sentBytes }) => `${name} ${(sentBytes / seconds / 1024).toFixed(0)} KiB/s taken`)
-      .join(", "),
+  achieved: takenRates,
 };
