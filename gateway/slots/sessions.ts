@@ -442,7 +442,8 @@ export class Sessions implements SlotOwner {
 
   /** Which manager is to have a client; or why none is. */
   #chooseFor(slot: Slot): Roster | Refusal | "undecided" {
-    if (this.#closedFor !== undefined) return this.#closedFor;
+    const closedFor = this.#closedFor;
+    if (closedFor !== undefined) return closedFor;
     const client = applicant(slot);
     const open = this.#rosters.filter(({ refusal }) => refusal === undefined);
     const chosen = this.#choice.choose(client, open);
