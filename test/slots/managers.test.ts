@@ -481,7 +481,7 @@ describe("a manager that is lost for good", () => {
     a.hold();
     a.closedFor = "no-manager";
     a.orphan(unacknowledged([[id, 3]]));
-    assert.deepEqual([...sessions.failOver(a)], [b]);
+    assert.deepEqual([...sessions.failOver(a)], [[b, 1]]);
     a.detach("manager-lost");
     assert.deepEqual([a.sessionCount, b.sessionCount, b.adriftCount], [0, 1, 1]);
     assert.equal(client.paused, true);
