@@ -9,6 +9,7 @@ import {
   FromManager,
   fromGatewayBounds,
   fromManagerBounds,
+  MAX_MAP_BYTES,
 } from "../../proto/frame.ts";
 import type { ProtocolErrorCode } from "../../proto/protocol-error.ts";
 import {
@@ -135,7 +136,7 @@ const badValues = [
 
 function bodyFaults(type: number, bound: BodyBounds | undefined, keys: BodySpec["keys"]): Fault[] {
   const name = bound?.name ?? "";
-  const session = name.startsWith("CL") || name.startsWith("Drop") ? hex("00001000") : hex("");
+  const session = /^(CL|Drop|Handoff)/.test(name) ? hex("00001000") : hex("");
   const body = (map: Uint8Array) => frame(type, Buffer.concat([session, map]));
   const badMap = (what: string, map: Uint8Array): Fault => ({
     name: `${name} ${what}`,
@@ -171,8 +172,15 @@ function fitsOf(key: KeySpec): readonly Raw[] {
   return packed;
 }
 
-/** A body with values that fit, picked at random, some of them at the bounds. */
-export function anyBody(random: Random, { keys }: BodySpec): Buffer {
+/** A body with values that fit, picked at random, some of them at the bounds; and that fits as a whole. */
+export function anyBody(random: Random, spec: BodySpec): Buffer {
+  for (;;) {
+    const body = anyOf(random, spec);
+    if (body.length <= MAX_MAP_BYTES) return body;
+  }
+}
+
+function anyOf(random: Random, { keys }: BodySpec): Buffer {
   const entries = Object.entries(keys).filter(([, { optional }]) => !optional || random.chance(0.5));
   const picked = entries.map(([name, key]): [string, Packable] => [name, random.pick(fitsOf(key))]);
   if (random.chance(0.1))

@@ -11,7 +11,7 @@ import { managerBodies } from "../proto/body-specs.ts";
 import { frame, sessionFrame } from "../proto/support.ts";
 import { anyBody, type Fault, managerFaults, mutate, pieces } from "./frames.ts";
 import { MARK_OF_ALL, markOf } from "./fuzz-client.ts";
-import { GatewayWorld, MAX_CAPACITY } from "./gateway-world.ts";
+import { GatewayWorld, MAX_CAPACITY, TOO_BIG } from "./gateway-world.ts";
 import { ReaderWatch } from "./leaks.ts";
 import { Random } from "./random.ts";
 import { describeFuzz, type Fuzz } from "./suite.ts";
@@ -58,6 +58,7 @@ const earlyFaults: readonly Fault[] = [
   fault("an early MsgGroup", "unexpected-frame", (batch) => toGateway.messageGroup(batch, "a", epoch)),
   fault("an early MsgUser", "unexpected-frame", (batch) => toGateway.messageUser(batch, "a", epoch)),
   fault("an early Admit", "unexpected-frame", (batch) => toGateway.admit(batch, 0x00100000)),
+  fault("an early Handoff", "unexpected-frame", (batch) => toGateway.handoff(batch, 1, { manager: "a" })),
   fault("an early Shutdown", "unexpected-frame", (batch) => toGateway.shutdown(batch)),
   fault("an early Pong", "unexpected-frame", (batch) => toGateway.pong(batch, { seq: 0, at: 0 })),
   fault("an early Ack", "unexpected-frame", (batch) => toGateway.ack(batch, 0)),
@@ -109,8 +110,8 @@ class GatewayFuzz implements Fuzz {
   }
 
   get seen(): Readonly<Record<string, number>> {
-    const { admittedMessages, resumed, rejoined, lostBytes, behind, counters } = this.world;
-    const { joins, outMsgs, staleFrames, unacknowledged, refusals, ends } = counters;
+    const { admittedMessages, resumed, rejoined, lostBytes, behind, movedBack, counters } = this.world;
+    const { joins, outMsgs, staleFrames, unacknowledged, handoffsRefused, refusals, ends } = counters;
     return {
       joins,
       outMsgs,
@@ -121,6 +122,9 @@ class GatewayFuzz implements Fuzz {
       rejoined,
       lostBytes,
       behind,
+      movedAway: this.world.elsewhere.movedIn,
+      movedBack,
+      handoffsRefused,
       managerBehind: refusals["manager-behind"],
       noSlot: refusals["no-slot"],
       banned: refusals.banned,
@@ -293,6 +297,7 @@ class GatewayFuzz implements Fuzz {
     const kind = random.below(100);
     const session = this.#anySession();
     if (kind < 10) this.#admit(batch);
+    else if (kind < 13) this.#handOff(batch, session);
     else if (kind < 60) toGateway.message(batch, session, this.#payload(markOf(session)));
     else if (kind < 70) toGateway.messageAll(batch, this.#payload(MARK_OF_ALL));
     else if (kind < 76) this.#named(batch, session);
@@ -344,6 +349,15 @@ class GatewayFuzz implements Fuzz {
     const session = random.chance(0.9) && asking.size > 0 ? random.pick([...asking]) : this.#anySession();
     this.world.admits(session);
     toGateway.admit(batch, session);
+  }
+
+  /** Gives a session to the other manager, mostly. */
+  #handOff(batch: FrameBatch, session: number): void {
+    const random = this.#random;
+    const manager = random.pick(["elsewhere", "elsewhere", "elsewhere", "fuzzed", "nowhere"]);
+    const data = random.pick([undefined, random.bytes(random.below(50)), Buffer.alloc(TOO_BIG)]);
+    if (random.chance(0.9)) toGateway.handoff(batch, session, { manager, data });
+    else this.#raw(batch, sessionFrame(FromManager.Handoff, session, anyBody(random, managerBodies.Handoff)));
   }
 
   #acknowledge(batch: FrameBatch, unacknowledged: Set<number>): void {

@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import { pino } from "pino";
+import type { ManagerChoice } from "../../gateway/choice/choice.ts";
 import {
   type LinkLoss,
   ManagerLink,
@@ -17,6 +18,7 @@ import { sessionCommands } from "../../gateway/routers/commands.ts";
 import { ManagerRouter } from "../../gateway/routers/manager.ts";
 import type { Roster } from "../../gateway/slots/roster.ts";
 import type { Gate, Sessions } from "../../gateway/slots/sessions.ts";
+import type { EndCause, SessionRouter, Slot } from "../../gateway/slots/slot.ts";
 import type { Secret } from "../../link/secret.ts";
 import type { Register, Registered } from "../../proto/bodies.ts";
 import { fromGatewayBounds, isNumberedFromGateway } from "../../proto/frame.ts";
@@ -29,6 +31,9 @@ import { FuzzClient } from "./fuzz-client.ts";
 import type { Random } from "./random.ts";
 
 export const MAX_CAPACITY = 48;
+
+/** The most sessions that the other manager allows. */
+const ELSEWHERE_CAPACITY = 12;
 
 const MAX_PAST = 100;
 
@@ -86,12 +91,61 @@ class BanGate implements Gate {
   }
 }
 
+/** New clients go to the manager that is fuzzed, and to no other. */
+const OWN: ManagerChoice = {
+  needsOpening: false,
+  choose: (_applicant, open) => open.find(({ name }) => name === "fuzzed") ?? "no-manager",
+};
+
+/**
+ * Another manager of the gateway, which is always there: it counts what it is told, and gives its sessions back by and by.
+ */
+class Elsewhere implements SessionRouter {
+  readonly sessions = new Set<number>();
+  /** Those that have ended, which it has yet to acknowledge. */
+  readonly #ended: number[] = [];
+  inBytes = 0;
+  movedIn = 0;
+
+  joined({ session, transfer, connection, admitted, rejoins }: Slot): void {
+    assert.ok(transfer?.manager === "fuzzed" && transfer.session !== session, "it comes from the other one");
+    assert.deepEqual([admitted, rejoins, this.sessions.has(session)], [true, false, false]);
+    assert.ok(connection instanceof FuzzClient);
+    connection.wasSession(transfer.session);
+    this.sessions.add(session);
+    this.movedIn++;
+  }
+
+  canTell({ transfer }: Slot): boolean {
+    return transfer?.data?.length !== TOO_BIG;
+  }
+
+  message({ session }: Slot, _bytes: Buffer, start: number, end: number): void {
+    assert.ok(this.sessions.has(session), "a message of a session that is not there");
+    this.inBytes += end - start;
+  }
+
+  disconnected({ session }: Slot, { reason }: EndCause): void {
+    assert.ok(this.sessions.delete(session), "a session has left that was not there");
+    if (reason !== "handoff") this.#ended.push(session);
+  }
+
+  acknowledge(roster: Roster): void {
+    for (const session of this.#ended.splice(0)) roster.drop(session);
+  }
+}
+
+/** Data of this length is more than the other manager takes. */
+export const TOO_BIG = 77;
+
 export class GatewayWorld {
   readonly clock = new FakeClock();
   readonly counters = new Counters();
   readonly link: ManagerLink;
   readonly sessions: Sessions;
   readonly roster: Roster;
+  readonly elsewhere = new Elsewhere();
+  readonly #elsewhereRoster: Roster;
   /** How the present link ended. */
   loss: LinkLoss | undefined;
   /** The heartbeat's interval of the present link, milliseconds. */
@@ -108,6 +162,8 @@ export class GatewayWorld {
   /** Links that went on with an epoch, sessions that were announced again, and times that clients had to wait. */
   resumed = 0;
   rejoined = 0;
+  /** Sessions that came back from the other manager, as it was told. */
+  movedBack = 0;
   lostBytes = 0;
   behind = 0;
   /** Sessions that have ended, on this link or one before. */
@@ -168,8 +224,11 @@ export class GatewayWorld {
       random: () => random.next(),
     });
     const { counters, clock } = this;
-    this.sessions = startKeeping({ gate: this.#gate, limits, counters, clock });
+    this.sessions = startKeeping({ choice: OWN, gate: this.#gate, limits, counters, clock });
     this.roster = this.sessions.addManager("fuzzed", new ManagerRouter(this.link, this.clock));
+    this.#elsewhereRoster = this.sessions.addManager("elsewhere", this.elsewhere);
+    this.#elsewhereRoster.resize(ELSEWHERE_CAPACITY);
+    this.#elsewhereRoster.closedFor = undefined;
     const handler: ManagerLinkHandler = {
       ...sessionCommands(this.roster, this.link, counters, log),
       shutdown() {},
@@ -235,7 +294,12 @@ export class GatewayWorld {
     for (const bytes of this.stream.writes.splice(0)) this.#ear.push(bytes);
     const allHeard = this.link.up && this.link.queuedBytes === 0;
     if (allHeard && this.epochClean)
-      assert.equal(this.#heardBytes, this.counters.inBytes - this.#inBytesBefore, "what clients said");
+      assert.equal(this.#heardBytes, this.#inBytes - this.#inBytesBefore, "what clients said");
+  }
+
+  /** What clients have said to the manager that is fuzzed. */
+  get #inBytes(): number {
+    return this.counters.inBytes - this.elsewhere.inBytes;
   }
 
   /** Of what the gateway wrote, the end never arrives. */
@@ -263,7 +327,24 @@ export class GatewayWorld {
       else if (event < 9) client.stuck = true;
       else client.unstick();
     }
+    if (random.chance(0.3)) this.#giveBack();
+    if (random.chance(0.3)) this.elsewhere.acknowledge(this.#elsewhereRoster);
     this.#endClients();
+  }
+
+  /** The other manager hands one of its sessions over in its turn, where that can be. */
+  #giveBack(): void {
+    const random = this.#random;
+    const session = random.pick([...this.elsewhere.sessions, undefined]);
+    if (session === undefined) return;
+    const data = random.chance(0.5) ? undefined : random.bytes(random.below(50));
+    const { refusal } = this.roster;
+    const { staleFrames } = this.counters;
+    const refused = this.#elsewhereRoster.handOff(session, { manager: "fuzzed", data });
+    // It may be about to end.
+    if (this.counters.staleFrames > staleFrames) return;
+    if (refusal !== undefined) assert.equal(refused, refusal === "no-slot" ? "no-slot" : "no-manager");
+    assert.equal(this.elsewhere.sessions.has(session), refused !== undefined);
   }
 
   /** Nobody waits for the clients any more. */
@@ -287,6 +368,8 @@ export class GatewayWorld {
   /** Ends every client, and asserts that nothing is left of them. */
   #clearOut(): void {
     for (const client of this.clients) this.#end(client);
+    this.elsewhere.acknowledge(this.#elsewhereRoster);
+    assert.equal(this.elsewhere.sessions.size, 0, "the other manager has sessions left");
     const { table, liveCount, connectedCount } = this.sessions;
     assert.deepEqual([liveCount, connectedCount, table.usedCount], [0, 0, 0], "sessions are left");
     const { userCount, groupCount } = this.sessions.directory;
@@ -307,7 +390,7 @@ export class GatewayWorld {
       this.resumed++;
       this.#firstLink = false;
     } else {
-      this.#inBytesBefore = this.counters.inBytes;
+      this.#inBytesBefore = this.#inBytes;
       this.roster.orphan(unacknowledged);
     }
     this.roster.release();
@@ -391,7 +474,12 @@ export class GatewayWorld {
       },
       ping: ({ sessions }) => assert.ok(sessions <= MAX_CAPACITY),
       draining: () => assert.fail("nobody asked for Draining"),
-      join: (session, { rejoin = false, admitted = false, lostBytes = 0 }) => {
+      join: (session, { rejoin = false, admitted = false, lostBytes = 0, from, fromSession }) => {
+        assert.equal(from === undefined, fromSession === undefined);
+        if (from !== undefined) {
+          assert.ok(from === "elsewhere" && admitted, "one that was handed over is in");
+          this.movedBack++;
+        }
         if (this.#firstLink) assert.equal(rejoin, this.#rejoining, "rejoins come first, before Listening");
         if (rejoin) this.rejoined++;
         this.lostBytes += lostBytes;
@@ -412,11 +500,12 @@ export class GatewayWorld {
         assert.ok(this.live.has(session), "a BindRefused of a session that is not there"),
       handoffRefused: (session) =>
         assert.ok(this.live.has(session), "a HandoffRefused of a session that is not there"),
-      disconnected: (session) => {
+      disconnected: (session, { reason, by }) => {
         this.asking.delete(session);
         this.admitted.delete(session);
         assert.ok(this.live.delete(session), "a CLDisconnected of a session that is not there");
-        this.unacknowledged.add(session);
+        if (reason === "handoff") assert.equal(by, "manager");
+        else this.unacknowledged.add(session);
         this.past.push(session);
         if (this.past.length > MAX_PAST) this.past.shift();
       },

@@ -11,7 +11,14 @@ import { type BodySpec, gatewayBodies } from "../proto/body-specs.ts";
 import { anyBody, type Fault, gatewayFaults, mutate, pieces } from "./frames.ts";
 import { markOf } from "./fuzz-client.ts";
 import { ReaderWatch } from "./leaks.ts";
-import { type GatewaySession, MAX_CAPACITY, ManagerWorld, options, secret } from "./manager-world.ts";
+import {
+  type GatewaySession,
+  MAX_CAPACITY,
+  ManagerWorld,
+  newSession,
+  options,
+  secret,
+} from "./manager-world.ts";
 import { Random } from "./random.ts";
 import { describeFuzz, type Fuzz } from "./suite.ts";
 
@@ -33,9 +40,15 @@ const ended = {
   ms: 5,
 } as const;
 
+/** Of a session that another manager had. */
+const moved = { admitted: true, from: "elsewhere", fromSession: sessionId(3, 3) };
+
 /** More frames than any epoch here has. */
 const MUCH = 1_000_000_000;
 
+const refused = { manager: "elsewhere", code: "refused", message: "no" };
+/** Of a session that another manager has. */
+const movedOn = { ...ended, by: "manager", reason: "handoff" } as const;
 const drained = { reason: "fuzzed", drainMs: 0 };
 const registration = { version: 1, name: "fuzzed", pid: 1, endpoints: [], maxFrame: 65_536, nonce };
 
@@ -53,6 +66,7 @@ const stranger = sessionId(7, 1000);
 const joins: Speech = (batch) => toManager.join(batch, stranger, join);
 const speaks: Speech = (batch) => toManager.message(batch, stranger, nonce, 0, nonce.length);
 const leaves: Speech = (batch) => toManager.disconnected(batch, stranger, ended);
+const refuses: Speech = (batch) => toManager.handoffRefused(batch, stranger, refused);
 const registers: Speech = (batch) => toManager.register(batch, registration);
 const proves: Speech = (batch) => toManager.proof(batch, { proof: Buffer.alloc(32, 7) });
 
@@ -61,6 +75,7 @@ const earlyFaults: readonly Fault[] = [
   outOfPlace("an early CLJoin", joins),
   outOfPlace("an early Msg", speaks),
   outOfPlace("an early CLDisconnected", leaves),
+  outOfPlace("an early HandoffRefused", refuses),
   outOfPlace("an early Ping", (batch) => toManager.ping(batch, { seq: 1, at: 0, sessions: 0, capacity: 0 })),
   outOfPlace("an early Listening", (batch) => toManager.listening(batch, [])),
   outOfPlace("an early Draining", (batch) => toManager.draining(batch, drained)),
@@ -76,6 +91,8 @@ const lateFaults: readonly Fault[] = [
   outOfPlace("a Msg of a stranger", speaks),
   outOfPlace("a Msg of nobody", (batch) => toManager.message(batch, 0, nonce, 0, nonce.length)),
   outOfPlace("a CLDisconnected of a stranger", leaves),
+  outOfPlace("a HandoffRefused of a stranger", refuses),
+  outOfPlace("a HandoffRefused that nothing was asked for", joins, refuses),
   outOfPlace("a CLJoin of nobody", (batch) => toManager.join(batch, 0, join)),
   outOfPlace("a CLJoin of generation 0", (batch) => toManager.join(batch, 0xfffff, join)),
   outOfPlace("CLJoin twice", joins, joins),
@@ -108,7 +125,7 @@ class ManagerFuzz implements Fuzz {
   }
 
   get seen(): Readonly<Record<string, number>> {
-    return { ...this.world.counts, replaced: this.#replaced };
+    return { ...this.world.counts, ...this.world.handoffs, replaced: this.#replaced };
   }
 
   async close(): Promise<void> {
@@ -117,6 +134,9 @@ class ManagerFuzz implements Fuzz {
     this.world.timers.clock.advance(options.resumeMs);
     assert.equal(this.world.gateway, undefined);
     assert.equal(this.world.counts.lefts, this.world.counts.joins, "each join has its leave");
+    await turn();
+    const settled = Object.values(this.world.handoffs).reduce((sum, count) => sum + count, 0);
+    assert.equal(settled, this.world.handoffsBegun, "each handoff has come to something");
     this.#readers.close();
     this.world.timers.restore();
   }
@@ -229,7 +249,7 @@ class ManagerFuzz implements Fuzz {
     const kept = sessions.filter(() => this.#random.chance(0.7));
     const bytes = this.#bytesOf(1, (batch) => {
       for (const { id, admitted } of kept) {
-        const session = { id, ended: false, admitted: admitted || !world.admission, drops: 0, discards: 0 };
+        const session = newSession(id, admitted || !world.admission);
         world.live.set(id, session);
         world.known.set(id, session);
         toManager.join(batch, id, { ...join, rejoin: true, admitted, lostBytes: this.#random.below(100) });
@@ -341,7 +361,8 @@ class ManagerFuzz implements Fuzz {
     else if (kind < 29) this.#raw(batch, FromGateway.Draining, gatewayBodies.Draining);
     else if (kind < 35) this.#ack(batch);
     else if (session === undefined) toManager.listening(batch, []);
-    else if (kind < 46) this.#leave(batch, session.id);
+    else if (kind < 46) this.#leave(batch, session);
+    else if (kind < 70 && session.leaving) this.#answerHandoff(batch, session);
     else if (!session.admitted) toManager.listening(batch, []);
     else {
       const payload = Buffer.alloc(this.#payloadLength(), markOf(session.id));
@@ -363,20 +384,42 @@ class ManagerFuzz implements Fuzz {
       toManager.listening(batch, []);
       return;
     }
-    const session = { id, ended: false, admitted: !this.world.admission, drops: 0, discards: 0 };
+    const kind = random.below(10);
+    // One that another manager has let in is in.
+    const session = newSession(id, kind === 0 || !this.world.admission);
     live.set(id, session);
     known.set(id, session);
-    if (random.chance(0.8)) toManager.join(batch, id, join);
+    if (kind === 0) toManager.join(batch, id, { ...join, ...moved, data: random.bytes(random.below(50)) });
+    else if (kind < 8) toManager.join(batch, id, join);
     else batch.sessionFrame(FromGateway.CLJoin, id, anyBody(random, gatewayBodies.CLJoin));
   }
 
-  #leave(batch: FrameBatch, id: number): void {
-    const session = this.world.live.get(id);
-    if (session !== undefined) session.ended = true;
+  #leave(batch: FrameBatch, session: GatewaySession): void {
+    const { id } = session;
+    session.ended = true;
+    session.leaving = false;
     this.world.live.delete(id);
-    if (this.#random.chance(0.8)) toManager.disconnected(batch, id, ended);
-    else
-      batch.sessionFrame(FromGateway.CLDisconnected, id, anyBody(this.#random, gatewayBodies.CLDisconnected));
+    if (this.#random.chance(0.8)) {
+      toManager.disconnected(batch, id, ended);
+      return;
+    }
+    const body = anyBody(this.#random, gatewayBodies.CLDisconnected);
+    session.handedOver = decodeMap(body, 0, body.length).get("reason") === movedOn.reason;
+    batch.sessionFrame(FromGateway.CLDisconnected, id, body);
+  }
+
+  /** Hands a session over, or does not. */
+  #answerHandoff(batch: FrameBatch, session: GatewaySession): void {
+    const { id, admitted } = session;
+    if (!admitted || this.#random.chance(0.4)) {
+      session.leaving = false;
+      toManager.handoffRefused(batch, id, refused);
+      return;
+    }
+    session.ended = true;
+    session.handedOver = true;
+    this.world.live.delete(id);
+    toManager.disconnected(batch, id, movedOn);
   }
 
   #payloadLength(): number {

@@ -8,9 +8,11 @@ import assert from "node:assert/strict";
 import type { Socket } from "node:net";
 import { Secret } from "../../link/secret.ts";
 import { GatewayLink, type GatewayLinkOwner } from "../../manager-stub/gateway-link.ts";
+import { HandoffError } from "../../manager-stub/handoff.ts";
 import { type GatewayOwner, RegisteredGateway } from "../../manager-stub/registered-gateway.ts";
 import type { Session } from "../../manager-stub/session.ts";
 import type * as body from "../../proto/bodies.ts";
+import { MAX_HANDOFF_BYTES } from "../../proto/bodies.ts";
 import { fromManagerBounds, isNumberedFromManager, MIN_MAX_FRAME, SESSION_BYTES } from "../../proto/frame.ts";
 import { FrameReader } from "../../proto/frame-reader.ts";
 import { type FromManagerHandler, readFromManager } from "../../proto/from-manager.ts";
@@ -38,10 +40,22 @@ export interface GatewaySession {
   ended: boolean;
   /** What it says is read. */
   admitted: boolean;
+  /** It is to be another manager's, and that was not answered yet. */
+  leaving: boolean;
+  /** Its end is not to be acknowledged. */
+  handedOver: boolean;
   /** `Drop` frames and `DropDiscard` frames that came for it. */
   drops: number;
   discards: number;
 }
+
+/** A session that has just joined. */
+export function newSession(id: number, admitted: boolean): GatewaySession {
+  return { id, ended: false, admitted, leaving: false, handedOver: false, drops: 0, discards: 0 };
+}
+
+/** What becomes of a handoff: that it is done, or why not. */
+const outcomes = ["done", "refused", "session-ended", "gateway-lost", "under-way", "no-session"] as const;
 
 export class ManagerWorld {
   readonly timers = new HandTimers();
@@ -90,7 +104,11 @@ export class ManagerWorld {
     resumed: 0,
     gone: 0,
     saidWhileLost: 0,
+    movedIn: 0,
   };
+  /** What has become of handoffs, over all links, and how many there were. */
+  readonly handoffs: Record<string, number> = Object.fromEntries(outcomes.map((outcome) => [outcome, 0]));
+  handoffsBegun = 0;
 
   readonly #random: Random;
   readonly #joined = new Set<Session>();
@@ -148,8 +166,9 @@ export class ManagerWorld {
 
   /** Asserts that every session that ended was acknowledged, once: by then everything was heard. */
   assertAcknowledged(): void {
-    for (const { id, ended, drops, discards } of this.known.values()) {
-      if (ended) assert.ok(drops + discards > 0, `the end of session ${id} was not acknowledged`);
+    for (const { id, ended, handedOver, drops, discards } of this.known.values()) {
+      if (ended && !handedOver)
+        assert.ok(drops + discards > 0, `the end of session ${id} was not acknowledged`);
     }
   }
 
@@ -160,9 +179,10 @@ export class ManagerWorld {
     if (gateway === undefined) return;
     if (!gateway.connected) this.counts.saidWhileLost++;
     const session = random.pick([...gateway.sessions, undefined]);
-    const event = random.below(14);
+    const event = random.below(17);
     if (session === undefined) return;
-    if (event >= 12) this.#admit(session);
+    if (event >= 14) this.#handOff(gateway, session.id);
+    else if (event >= 12) this.#admit(session);
     else if (event < 6) this.#send(session.id, Buffer.alloc(random.below(200), 1));
     else if (event < 8) gateway.sendAll(Buffer.alloc(random.below(200), 1));
     else if (event < 10)
@@ -175,9 +195,28 @@ export class ManagerWorld {
     if (this.gateway?.send(id, payload) === true) this.#sentBytes += payload.length;
   }
 
+  /** Gives a session, or one that is not there, to another manager, and sees what comes of it. */
+  #handOff(gateway: RegisteredGateway, session: number): void {
+    const random = this.#random;
+    const data = random.chance(0.5) ? undefined : random.bytes(random.below(50));
+    this.handoffsBegun++;
+    gateway.handOff(random.chance(0.9) ? session : random.u32(), { manager: "elsewhere", data }).then(
+      () => this.#handedOver("done"),
+      (error: unknown) => {
+        assert.ok(error instanceof HandoffError, `${error}`);
+        this.#handedOver(error.code);
+      },
+    );
+  }
+
+  #handedOver(outcome: string): void {
+    assert.ok(outcome in this.handoffs, outcome);
+    this.handoffs[outcome] = (this.handoffs[outcome] ?? 0) + 1;
+  }
+
   /** Lets a session in: once, and not where nobody asked. */
   #admit(session: Session): void {
-    const admits = !session.admitted && !session.dropped;
+    const admits = !session.admitted && this.gateway?.reaches(session.id) === true;
     assert.equal(this.gateway?.admit(session.id), admits);
     if (admits) assert.equal(session.admitted, true);
   }
@@ -256,7 +295,9 @@ export class ManagerWorld {
     nextSerial: () => ++this.#lastSerial,
     healthChanged: ({ health }) => assert.match(health, /^(up|suspect)$/),
     drains: ({ ending }) => assert.equal(ending, true),
-    joined: (session) => {
+    joined: (session, data) => {
+      if (session.from !== undefined) this.counts.movedIn++;
+      if (this.epochClean && data !== undefined) assert.ok(data.length <= MAX_HANDOFF_BYTES);
       assert.ok(this.loss === undefined && this.gateway?.find(session.id) === session);
       assert.ok(session.admitted || this.admission);
       if (!session.admitted && this.#random.chance(0.7)) this.#admit(session);
@@ -329,6 +370,12 @@ export class ManagerWorld {
       if (this.epochClean) assert.ok(session !== undefined, "a frame for a session that never was");
       return session;
     };
+    /** One that the manager has not just given away. */
+    const findOwn = (id: number) => {
+      const session = find(id);
+      if (this.epochClean) assert.equal(session?.leaving, false, "a frame for a session that is given away");
+      return session;
+    };
     return {
       registered: (registered) => {
         answer();
@@ -345,7 +392,7 @@ export class ManagerWorld {
       },
       message: (id, _bytes, start, end) => {
         this.#heardBytes += end - start;
-        find(id);
+        findOwn(id);
       },
       messageAll: () => assert.ok(answered),
       messageMany: (ids) => ids.forEach(find),
@@ -364,7 +411,7 @@ export class ManagerWorld {
         this.counts.pongs++;
       },
       admit: (id) => {
-        const session = find(id);
+        const session = findOwn(id);
         this.counts.admits++;
         assert.ok(this.admission, "nobody asked to be let in");
         if (session === undefined) return;
@@ -372,13 +419,19 @@ export class ManagerWorld {
         session.admitted = true;
       },
       drop: (id) => {
-        const session = find(id);
+        const session = findOwn(id);
         this.counts.drops++;
         if (session !== undefined) assert.equal(++session.drops + session.discards, 1, "a second Drop");
       },
-      handoff: () => assert.fail("nobody asked for a Handoff"),
+      handoff: (id) => {
+        const session = findOwn(id);
+        if (session === undefined) return;
+        if (this.epochClean)
+          assert.equal(session.drops + session.discards, 0, "a Handoff of one that is dropped");
+        session.leaving = !session.ended;
+      },
       dropDiscard: (id) => {
-        const session = find(id);
+        const session = findOwn(id);
         if (session !== undefined) session.discards++;
       },
     };
