@@ -110,8 +110,14 @@ export class Lifecycle implements ManagerHost {
   }
 
   failOver(lost: Roster): void {
-    const others = this.#options.sessions.failOver(lost);
-    for (const manager of this.#managers) if (others.has(manager.roster)) manager.takeOver();
+    const { sessions, log } = this.#options;
+    const others = sessions.failOver(lost);
+    for (const manager of this.#managers) {
+      const taken = others.get(manager.roster);
+      if (taken === undefined) continue;
+      log.warn({ from: lost.name, to: manager.name, sessions: taken }, "sessions go to another manager");
+      manager.takeOver();
+    }
   }
 
   lost(bytes: number): void {

@@ -29,8 +29,19 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("SIDEGATE_")));
 }
 
-/** @param root the checkout */
-export function sidegate(name: string, root: string): Peer {
+const ROOT = join(import.meta.dirname, "../..");
+
+/** The gateway of this checkout, made to keep nothing that could be said again. */
+export const keepsNothing = sidegate("keeps nothing", ROOT, [
+  "--import",
+  join(import.meta.dirname, "keeps-nothing.ts"),
+]);
+
+/**
+ * @param root the checkout
+ * @param nodeArguments what Node.js itself is told
+ */
+export function sidegate(name: string, root: string, nodeArguments: readonly string[] = []): Peer {
   return {
     name,
     descriptorsPerClient: 1,
@@ -41,7 +52,7 @@ export function sidegate(name: string, root: string): Peer {
           const args = ["--name", `gateway-${index}`, "--manager", `unix:${socket}`, "--log-level", "warn"];
           args.push(...listenUrls(bench, setup, port).flatMap((url) => ["--listen", url]));
           args.push("--drain-ms", "0", ...(setup.endAtOnce ? ["--half-close-ms", "0"] : []));
-          const command = [process.execPath, join(root, "gateway/main.ts"), ...args];
+          const command = [process.execPath, ...nodeArguments, join(root, "gateway/main.ts"), ...args];
           const core = gatewayCore(bench, index);
           const options = { cwd: root, env: cleanEnvironment() };
           const gateway = bench.processes.start("the gateway", core, command, options);

@@ -8,6 +8,7 @@ import { latency } from "./latency.ts";
 import { pingpong } from "./pingpong.ts";
 import { pipelined } from "./pipelined.ts";
 import { processes } from "./processes.ts";
+import { replay } from "./replay.ts";
 import type { Scenario } from "./scenario.ts";
 import { tls } from "./tls.ts";
 import { websocket } from "./websocket.ts";
@@ -23,4 +24,5 @@ export const scenarios: readonly Scenario[] = [
   latency,
   growth,
   processes,
+  replay,
 ];

@@ -218,10 +218,10 @@ export class Sessions implements SlotOwner {
    * A manager is gone for good: the sessions that wait to be announced to it wait for another's, as far as there is one
    * that takes them.
    *
-   * @returns the managers that have got some
+   * @returns the managers that have got some, and how many each
    */
-  failOver(lost: Roster): ReadonlySet<Roster> {
-    const others = new Set<Roster>();
+  failOver(lost: Roster): ReadonlyMap<Roster, number> {
+    const others = new Map<Roster, number>();
     for (const slot of lost.takeAdrift()) {
       const open = this.#rosters.filter((roster) => roster !== lost && roster.refusal === undefined);
       const other = this.#failover.chooseAnother(applicant(slot), open);
@@ -230,7 +230,7 @@ export class Sessions implements SlotOwner {
       lost.give(slot);
       this.table.rename(slot);
       other.await(slot);
-      others.add(other);
+      others.set(other, (others.get(other) ?? 0) + 1);
       this.#counters.failovers++;
     }
     return others;
@@ -442,7 +442,8 @@ export class Sessions implements SlotOwner {
 
   /** Which manager is to have a client; or why none is. */
   #chooseFor(slot: Slot): Roster | Refusal | "undecided" {
-    if (this.#closedFor !== undefined) return this.#closedFor;
+    const closedFor = this.#closedFor;
+    if (closedFor !== undefined) return closedFor;
     const client = applicant(slot);
     const open = this.#rosters.filter(({ refusal }) => refusal === undefined);
     const chosen = this.#choice.choose(client, open);

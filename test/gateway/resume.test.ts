@@ -317,7 +317,7 @@ describe("clients that are held", () => {
     await player.client.untilEnded();
     player.client.close();
     await until(() => gateway.sessions.table.usedCount === 0, "its slot is free");
-    assert.ok(recorded.lines.some(({ msg }) => msg === "no manager came back in time"));
+    assert.ok(recorded.lines.some(({ msg }) => msg === "the manager has not come back in time"));
     assert.equal(link.all("disconnected").length, 0);
 
     const next = await redialled(raw, clock);
