@@ -19,7 +19,8 @@ export class ManagerRouter implements SessionRouter {
   }
 
   canTell(slot: Slot): boolean {
-    return this.#link.canTell(describe(slot));
+    // It may have to be told once more, and that says a little more.
+    return this.#link.canTell(describe(slot, true));
   }
 
   message(slot: Slot, bytes: Buffer, start: number, end: number): void {
@@ -40,8 +41,8 @@ export class ManagerRouter implements SessionRouter {
   }
 }
 
-function describe(slot: Slot): body.Join {
-  const { address, port, origin, joinedWallAt, user, context, groups, connection, rejoins, transfer } = slot;
+function describe(slot: Slot, rejoins = slot.rejoins): body.Join {
+  const { address, port, origin, joinedWallAt, user, context, groups, connection, transfer } = slot;
   return {
     addr: address,
     port,

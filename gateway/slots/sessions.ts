@@ -650,8 +650,17 @@ export class Sessions implements SlotOwner {
     } else if (slot.rejoins) {
       this.#counters.rejoins++;
     }
+    this.#fitTransfer(slot);
     slot.roster?.router.joined(slot);
     slot.transfer = undefined;
+  }
+
+  /** What a manager gave along may not fit any more beside the groups that came since: that is lost, and counted. */
+  #fitTransfer(slot: Slot): void {
+    const { transfer, roster, rejoins } = slot;
+    if (transfer?.data === undefined || !rejoins || roster?.router.canTell(slot) !== false) return;
+    this.#counters.lostBytes += transfer.data.length;
+    slot.transfer = { ...transfer, data: undefined };
   }
 
   #enter(slot: Slot): void {

@@ -49,7 +49,7 @@ export interface Transfer {
 export interface SessionRouter {
   /** The client has joined; nothing of it was told before, or it is told to another manager, or told again. */
   joined(slot: Slot): void;
-  /** Whether `joined` could say all that there is to say of this session. */
+  /** Whether `joined` could say all that there is to say of this session, also once more. */
   canTell(slot: Slot): boolean;
   /** The client sent `bytes[start..end)`, which are the transport's and are used again after the call. */
   message(slot: Slot, bytes: Buffer, start: number, end: number): void;

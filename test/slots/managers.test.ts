@@ -473,6 +473,21 @@ describe("a session that is handed over", () => {
   });
 });
 
+describe("what a manager gave along", () => {
+  test("is left out, and counted, when it does not fit any more beside what the session has got since", () => {
+    const { told, counters, a, b, idOf, joinAt, tooBig } = setUp();
+    const { client, id } = joinAt(a);
+    const data = Buffer.from("level 7");
+    a.handOff(id, { manager: "b", data });
+    const newId = idOf(client);
+    tooBig();
+    b.orphan({ lostBytes: new Map(), transfers: new Map([[newId, { manager: "a", session: id, data }]]) });
+    b.rejoin(9);
+    assert.equal(told.b.at(-1), `join ${newId} from a/${id} again, 0 lost`);
+    assert.equal(counters.lostBytes, data.length);
+  });
+});
+
 describe("a manager that is lost for good", () => {
   test("leaves its sessions to another, which they are announced to like those that were there before", () => {
     const { sessions, counters, told, a, b, idOf, joinAt } = setUp();
