@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { SessionLimits } from "../../gateway/slots/sessions.ts";
+import { unacknowledged } from "../helpers/sessions.ts";
 import { SWEEP_MS, saysAtOnce, startSessions, TestTickets } from "./support.ts";
 
 /** Two messages at once, and one more each second. */
@@ -123,6 +124,37 @@ describe("a client that is not read because it says too much", () => {
     clock.advance(5000);
     assert.equal(client.paused, true);
     roster.setPaused(false);
+    assert.equal(client.paused, false);
+  });
+
+  test("is read on in the end when its manager has lost sight of it meanwhile", () => {
+    const { roster, clock, join, told } = start();
+    const { client, id } = join();
+    saysAtOnce(client, ..."123");
+    roster.hold();
+    roster.orphan(unacknowledged());
+    roster.release();
+    // It has paid long since when it is announced again.
+    clock.advance(5000);
+    roster.rejoin(1);
+    clock.advance(2 * SWEEP_MS);
+    assert.equal(client.paused, false);
+    client.says("4");
+    assert.equal(told.at(-1), `message ${id} 4`);
+  });
+
+  test("has still to pay what it owes when it is announced again", () => {
+    const { roster, clock, join } = start();
+    const { client } = join();
+    saysAtOnce(client, ..."12345");
+    roster.hold();
+    roster.orphan(unacknowledged());
+    roster.release();
+    clock.advance(1000);
+    roster.rejoin(1);
+    clock.advance(1900);
+    assert.equal(client.paused, true);
+    clock.advance(200);
     assert.equal(client.paused, false);
   });
 
