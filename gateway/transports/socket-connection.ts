@@ -15,6 +15,9 @@ import { ordinaryReadPath, type ReadPath, TARGET, type TargetedSocket } from "./
 
 const NOTHING = Buffer.alloc(0);
 
+/** More than one read brings. Infinity would cost each connection a number of its own on the heap. */
+const WHOLE = 2 ** 30;
+
 /** What a handshake leaves behind. */
 export interface Handshaken {
   readonly details: ClientDetails;
@@ -35,12 +38,23 @@ export function descriptorOf(socket: Socket): number | undefined {
 }
 
 export class SocketConnection implements Arrival, Connection {
+  // What each message touches stands together, as in a slot.
+
+  protected sink: ConnectionSink | undefined;
+  protected readonly socket: Socket;
+  /** Whether the socket encrypts. */
+  readonly #encrypts: boolean;
+  /** A write is under way that the kernel did not take at once. */
+  #writing = false;
+  /** What waits behind it. */
+  #waiting: ByteQueue | undefined;
+  /** Bytes of the write under way. */
+  #inFlight = 0;
+
   readonly address: string;
   readonly port: number;
   readonly details: ClientDetails;
 
-  protected sink: ConnectionSink | undefined;
-  protected readonly socket: Socket;
   /** The socket that a reset is done on: under TLS not the one that is written to. */
   readonly #raw: Socket;
   /** This side has ended it: what the client still says is not received. */
@@ -50,13 +64,7 @@ export class SocketConnection implements Arrival, Connection {
   #paused = false;
   /** What was received has to be worked off first. */
   #blocked = false;
-  #sipBytes = Number.POSITIVE_INFINITY;
-  /** A write is under way that the kernel did not take at once. */
-  #writing = false;
-  /** What waits behind it. */
-  #waiting: ByteQueue | undefined;
-  /** Bytes of the write under way. */
-  #inFlight = 0;
+  #sipBytes = WHOLE;
   #taken: ((error?: Error | null) => void) | undefined;
   #finishing = false;
   #error: NodeJS.ErrnoException | undefined;
@@ -70,7 +78,8 @@ export class SocketConnection implements Arrival, Connection {
     this.port = accepted.remotePort ?? 0;
     this.details = handshaken?.details ?? NO_DETAILS;
     // TLS has a buffer of its own to read into, whatever the read path.
-    this.socket = (accepted instanceof TLSSocket ? ordinaryReadPath : readPath)(accepted, this);
+    this.#encrypts = accepted instanceof TLSSocket;
+    this.socket = (this.#encrypts ? ordinaryReadPath : readPath)(accepted, this);
     this.#raw = handshaken === undefined || handshaken.raw === accepted ? this.socket : handshaken.raw;
     if (handshaken !== undefined && handshaken.early.length > 0) this.#early = handshaken.early;
     this.socket.on("end", onEnd);
@@ -132,7 +141,7 @@ export class SocketConnection implements Arrival, Connection {
       this.#queue().append(bytes);
       return true;
     }
-    if (this.socket instanceof TLSSocket) {
+    if (this.#encrypts) {
       // It encrypts at once, into memory of its own, and tells in a later turn what the kernel took.
       this.#begin(bytes.length);
       this.socket.write(bytes, this.#whenTaken());
