@@ -15,6 +15,11 @@ declare module "ws" {
   /** Reads frames: bytes in, and `message`, `ping`, `pong`, `conclude` and `error` out. */
   export class Receiver extends Writable {
     constructor(options: ReceiverOptions);
+    /** 0: it waits for a frame to begin. */
+    readonly _state: number;
+    readonly _bufferedBytes: number;
+    /** The kind of message that more fragments are to follow of; 0: none. */
+    readonly _fragmented: number;
   }
 
   // biome-ignore lint/complexity/noStaticOnlyClass: it is what `ws` exports.
