@@ -22,21 +22,6 @@ declare module "ws" {
     readonly _fragmented: number;
   }
 
-  // biome-ignore lint/complexity/noStaticOnlyClass: it is what `ws` exports.
-  export class Sender {
-    /** The bytes of one frame: its header, and the data unless it is empty. */
-    static frame(
-      data: Buffer,
-      options: {
-        readonly fin: boolean;
-        readonly opcode: number;
-        readonly mask: boolean;
-        readonly readOnly: boolean;
-        readonly rsv1: boolean;
-      },
-    ): Buffer[];
-  }
-
   export class PerMessageDeflate {
     static readonly extensionName: string;
     /** What was agreed with the client. */
