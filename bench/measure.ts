@@ -106,7 +106,7 @@ export async function measureCase(bench: Bench, one: Case): Promise<CaseResult> 
     }
   };
   try {
-    for (const peer of one.peers) {
+    for (const peer of wanted(bench, one.peers)) {
       const load = typeof one.load === "function" ? one.load(peer) : one.load;
       if (load === undefined) continue;
       const runner = new Runner(bench, one, peer, load);
@@ -133,6 +133,13 @@ export async function measureCases(bench: Bench, cases: readonly Case[]): Promis
   const results: CaseResult[] = [];
   for (const one of cases) results.push(await measureCase(bench, one));
   return results;
+}
+
+/** The gateways, and of the others those that were asked for. */
+function wanted({ gateways, options }: Bench, peers: readonly Peer[]): Peer[] {
+  const named = ({ name }: Peer) =>
+    options.peers?.some((part) => name.toLowerCase().includes(part.toLowerCase())) ?? true;
+  return peers.filter((peer) => gateways.includes(peer) || named(peer));
 }
 
 function rotated<T>(list: readonly T[], by: number): T[] {

@@ -5,6 +5,8 @@ import { parseArgs } from "node:util";
 export interface Options {
   /** Names of the scenarios to measure; undefined: all. */
   readonly only: readonly string[] | undefined;
+  /** Parts of the names of those that are measured beside sidegate; undefined: all. */
+  readonly peers: readonly string[] | undefined;
   /** How often each figure is taken. */
   readonly rounds: number;
   /** How long each takes, and how long it warms up before. */
@@ -21,6 +23,7 @@ export interface Options {
 export const USAGE = `npm run bench -- [options]
 
   --only a,b       measure these scenarios only
+  --peers a,b      beside sidegate only these, by a part of their names; '--peers=' alone: none
   --rounds N       how often each figure is taken (3; quick: 1)
   --seconds N      how long each takes (2; quick: 0.5)
   --warm-up N      seconds before it (0.8; quick: 0.4)
@@ -43,6 +46,7 @@ export function readOptions(args: readonly string[]): { wanted: Wanted; options:
     args: [...args],
     options: {
       only: { type: "string" },
+      peers: { type: "string" },
       rounds: { type: "string" },
       seconds: { type: "string" },
       "warm-up": { type: "string" },
@@ -60,6 +64,7 @@ export function readOptions(args: readonly string[]): { wanted: Wanted; options:
     wanted: values.help ? "help" : values.list ? "list" : "measure",
     options: {
       only: values.only?.split(","),
+      peers: values.peers?.split(",").filter((part) => part !== ""),
       rounds,
       seconds: positive("seconds", values.seconds, quick ? 0.5 : 2),
       warmUpSeconds: positive("warm-up", values["warm-up"], quick ? 0.4 : 0.8),

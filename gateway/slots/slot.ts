@@ -79,18 +79,33 @@ const NOWHERE: ListenerTraits = {
 };
 
 export class Slot implements ConnectionSink {
-  readonly index: number;
   readonly #owner: SlotOwner;
 
-  /** 0 before the first use, then 1..4095. */
-  generation = 0;
+  // What each message touches stands together: with thousands of clients a slot is not in the processor's cache.
+
   /** The session's id on the link; 0 while the slot is freed. */
   session = 0;
   phase: SlotPhase = "freed";
+  /** The manager's, from its join on. */
+  roster: SessionOwner | undefined;
+  /** The client, once its handshake is through. */
+  connection: Connection | undefined;
+  inBytes = 0;
+  inMsgs = 0;
+  /** When it said something last, by the clock of the sweeps. */
+  heardAt = 0;
+  /** Bytes accepted for the client, sent or not. */
+  acceptedBytes = 0;
+  outMsgs = 0;
+  /** What was sent to it in this turn and is not yet written. */
+  held: Buffer | undefined;
+  moreHeld: Buffer[] | undefined;
+
+  readonly index: number;
+  /** 0 before the first use, then 1..4095. */
+  generation = 0;
   /** Who came, until its handshake is through. */
   arrival: Arrival | undefined;
-  /** And after that. */
-  connection: Connection | undefined;
   origin: ListenerTraits = NOWHERE;
   /** The client's address and port, once they are known; empty where there is none. */
   address = "";
@@ -109,8 +124,6 @@ export class Slot implements ConnectionSink {
   groups: Set<string> | undefined;
   /** The manager, or one before it, has let it in. */
   admitted = false;
-  /** The manager's, from its join on. */
-  roster: SessionOwner | undefined;
   /** It was in before, and is announced to a manager that does not know it. */
   rejoins = false;
   /** Where it comes from, until it is announced. */
@@ -123,21 +136,12 @@ export class Slot implements ConnectionSink {
   /** When it joined: on the monotonic clock, and since 1970. */
   joinedAt = 0;
   joinedWallAt = 0;
-  /** When it said something last, and when it was asked for a sign of life, by the clock of the sweeps. */
-  heardAt = 0;
+  /** When it was asked for a sign of life, by the clock of the sweeps. */
   pingedAt = 0;
   /** Since when it is read without a pause of ours, by the monotonic clock. */
   readSince = 0;
-  inBytes = 0;
-  inMsgs = 0;
-  /** Bytes accepted for the client, sent or not. */
-  acceptedBytes = 0;
-  outMsgs = 0;
   /** Accepted bytes that were discarded. */
   unsentBytes = 0;
-  /** What was sent to it in this turn and is not yet written. */
-  held: Buffer | undefined;
-  moreHeld: Buffer[] | undefined;
   /** What it said before it was in. */
   unread: Buffer[] | undefined;
   /** What it may still say, where that is limited. */

@@ -11,9 +11,18 @@ import { canonicalAddress } from "../guard/address.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { Arrival, Connection, ConnectionSink, Farewell } from "./connection.ts";
 import { type ClientDetails, NO_DETAILS } from "./details.ts";
+import { DirectWriter, Outcome } from "./direct-write.ts";
 import { ordinaryReadPath, type ReadPath, TARGET, type TargetedSocket } from "./read-path.ts";
 
 const NOTHING = Buffer.alloc(0);
+
+const directWriter = new DirectWriter();
+
+/** More than one read brings. Infinity would cost each connection a number of its own on the heap. */
+const WHOLE = 2 ** 30;
+
+/** How bytes are given to the kernel: `direct` past the stream, unless only documented ways are to be gone. */
+type WritePath = "direct" | "stream" | "encrypted";
 
 /** What a handshake leaves behind. */
 export interface Handshaken {
@@ -35,12 +44,22 @@ export function descriptorOf(socket: Socket): number | undefined {
 }
 
 export class SocketConnection implements Arrival, Connection {
+  // What each message touches stands together, as in a slot.
+
+  protected sink: ConnectionSink | undefined;
+  protected readonly socket: Socket;
+  readonly #writes: WritePath;
+  /** A write is under way that the kernel did not take at once. */
+  #writing = false;
+  /** What waits behind it. */
+  #waiting: ByteQueue | undefined;
+  /** Bytes of the write under way. */
+  #inFlight = 0;
+
   readonly address: string;
   readonly port: number;
   readonly details: ClientDetails;
 
-  protected sink: ConnectionSink | undefined;
-  protected readonly socket: Socket;
   /** The socket that a reset is done on: under TLS not the one that is written to. */
   readonly #raw: Socket;
   /** This side has ended it: what the client still says is not received. */
@@ -50,13 +69,7 @@ export class SocketConnection implements Arrival, Connection {
   #paused = false;
   /** What was received has to be worked off first. */
   #blocked = false;
-  #sipBytes = Number.POSITIVE_INFINITY;
-  /** A write is under way that the kernel did not take at once. */
-  #writing = false;
-  /** What waits behind it. */
-  #waiting: ByteQueue | undefined;
-  /** Bytes of the write under way. */
-  #inFlight = 0;
+  #sipBytes = WHOLE;
   #taken: ((error?: Error | null) => void) | undefined;
   #finishing = false;
   #error: NodeJS.ErrnoException | undefined;
@@ -70,7 +83,9 @@ export class SocketConnection implements Arrival, Connection {
     this.port = accepted.remotePort ?? 0;
     this.details = handshaken?.details ?? NO_DETAILS;
     // TLS has a buffer of its own to read into, whatever the read path.
-    this.socket = (accepted instanceof TLSSocket ? ordinaryReadPath : readPath)(accepted, this);
+    const encrypts = accepted instanceof TLSSocket;
+    this.socket = (encrypts ? ordinaryReadPath : readPath)(accepted, this);
+    this.#writes = encrypts ? "encrypted" : readPath === ordinaryReadPath ? "stream" : "direct";
     this.#raw = handshaken === undefined || handshaken.raw === accepted ? this.socket : handshaken.raw;
     if (handshaken !== undefined && handshaken.early.length > 0) this.#early = handshaken.early;
     this.socket.on("end", onEnd);
@@ -132,18 +147,27 @@ export class SocketConnection implements Arrival, Connection {
       this.#queue().append(bytes);
       return true;
     }
-    if (this.socket instanceof TLSSocket) {
+    if (this.#writes === "encrypted") {
       // It encrypts at once, into memory of its own, and tells in a later turn what the kernel took.
       this.#begin(bytes.length);
       this.socket.write(bytes, this.#whenTaken());
       return true;
     }
-    this.socket.write(bytes);
-    if (this.socket.writableLength === 0) return true;
+    if (this.#isTaken(bytes)) return true;
     this.#begin(bytes.length);
     // An empty write completes right behind the one under way.
     this.socket.write(NOTHING, this.#whenTaken());
     return false;
+  }
+
+  /** Writes; gives whether the kernel took it at once. */
+  #isTaken(bytes: Buffer): boolean {
+    if (this.#writes === "direct") {
+      const outcome = directWriter.write(this.socket, bytes);
+      if (outcome !== Outcome.refused) return outcome === Outcome.taken;
+    }
+    this.socket.write(bytes);
+    return this.socket.writableLength === 0;
   }
 
   ping(): void {}

@@ -1,5 +1,6 @@
 /**
- * A connection that speaks WebSocket: `ws` reads its frames; what it is sent comes framed already, from its encoder.
+ * A connection that speaks WebSocket. Plain frames are read where they lie, all others by `ws`, whose receiver is there
+ * from the first of those on; what the client is sent comes framed already, from its encoder.
  * A message is what the client sent as one, whatever frames and reads it came in.
  */
 
@@ -11,6 +12,7 @@ import type { ReadPath } from "./read-path.ts";
 import { type Handshaken, SocketConnection } from "./socket-connection.ts";
 import { closePayload, faultCode } from "./ws-close.ts";
 import { deflatingEncoders, type EncoderPair, frame, Opcode, plainEncoders } from "./ws-encoder.ts";
+import { type PlainFrameSink, readPlainFrames } from "./ws-plain-frames.ts";
 
 export interface WebSocketTraits {
   readonly maxMessageBytes: number;
@@ -39,10 +41,10 @@ const NOTHING = Buffer.alloc(0);
 
 type Phase = "open" | "faulted" | "closing";
 
-export class WebSocketConnection extends SocketConnection {
-  readonly #receiver: Receiver;
+export class WebSocketConnection extends SocketConnection implements PlainFrameSink {
+  readonly #traits: WebSocketTraits;
   readonly #encoders: EncoderPair;
-  readonly #frames: WebSocketTraits["frames"];
+  #receiver: Receiver | undefined;
   #sendText: boolean;
   #phase: Phase = "open";
   /** The close code of what the client did wrong. */
@@ -54,24 +56,9 @@ export class WebSocketConnection extends SocketConnection {
 
   constructor(socket: Socket, readPath: ReadPath, handshaken: Handshaken, traits: WebSocketTraits) {
     super(socket, readPath, handshaken);
-    const { maxMessageBytes, frames, extensions } = traits;
-    this.#frames = frames;
-    this.#sendText = frames === "text";
-    this.#encoders = encodersFor(extensions);
-    this.#receiver = new Receiver({
-      isServer: true,
-      maxPayload: maxMessageBytes,
-      maxFragments: MAX_FRAGMENTS,
-      maxBufferedChunks: MIN_CHUNKS + Math.ceil(maxMessageBytes / CHUNK_BYTES),
-      extensions,
-    });
-    this.#receiver
-      .on("message", (message: Buffer, isBinary: boolean) => this.#message(message, isBinary))
-      .on("ping", (payload: Buffer) => this.#pinged(payload))
-      .on("pong", (payload: Buffer) => this.#controlled(payload))
-      .on("conclude", (code: number) => this.#concluded(code))
-      .on("error", (error: NodeJS.ErrnoException) => this.#faulted(error))
-      .on("drain", () => this.unblock());
+    this.#traits = traits;
+    this.#sendText = traits.frames === "text";
+    this.#encoders = encodersFor(traits.extensions);
   }
 
   override get encoder(): Encoder {
@@ -92,11 +79,27 @@ export class WebSocketConnection extends SocketConnection {
 
   protected override decode(bytes: Buffer, length: number): void {
     if (this.#phase !== "open") return;
-    this.#pendingBytes += length;
+    const between = isBetweenMessages(this.#receiver);
+    const taken = between ? readPlainFrames(bytes, length, this.#traits.maxMessageBytes, this) : 0;
+    if (taken === length || this.#phase !== "open") return;
+    this.#pendingBytes = (between ? 0 : this.#pendingBytes) + length - taken;
+    this.#receiver ??= this.#createReceiver();
     // The receiver keeps what it is given until a message is whole, and the memory here is used again.
-    const taken = this.#receiver.write(Buffer.from(bytes.subarray(0, length)));
+    const wantsMore = this.#receiver.write(Buffer.from(bytes.subarray(taken, length)));
     // While it inflates, what follows waits in it: no more than it wants.
-    if (!taken && this.#phase === "open") this.block();
+    if (!wantsMore && this.#phase === "open") this.block();
+  }
+
+  plainMessage(bytes: Buffer, start: number, end: number, isBinary: boolean): boolean {
+    if (this.#traits.frames === "mirror") this.#sendText = !isBinary;
+    this.sink?.received(bytes, start, end);
+    return this.#phase === "open";
+  }
+
+  plainControl(bytes: Buffer, start: number, end: number, isPing: boolean): boolean {
+    if (isPing) this.#pinged(bytes.subarray(start, end));
+    else this.#controlled(end - start);
+    return this.#phase === "open";
   }
 
   override write(bytes: Buffer): boolean {
@@ -123,23 +126,40 @@ export class WebSocketConnection extends SocketConnection {
     this.close();
   }
 
+  #createReceiver(): Receiver {
+    const { maxMessageBytes, extensions } = this.#traits;
+    return new Receiver({
+      isServer: true,
+      maxPayload: maxMessageBytes,
+      maxFragments: MAX_FRAGMENTS,
+      maxBufferedChunks: MIN_CHUNKS + Math.ceil(maxMessageBytes / CHUNK_BYTES),
+      extensions,
+    })
+      .on("message", (message: Buffer, isBinary: boolean) => this.#message(message, isBinary))
+      .on("ping", (payload: Buffer) => this.#pinged(payload))
+      .on("pong", (payload: Buffer) => this.#controlled(payload.length))
+      .on("conclude", (code: number) => this.#concluded(code))
+      .on("error", (error: NodeJS.ErrnoException) => this.#faulted(error))
+      .on("drain", () => this.unblock());
+  }
+
   #message(message: Buffer, isBinary: boolean): void {
     if (this.#phase !== "open") return;
     this.#pendingBytes = 0;
-    if (this.#frames === "mirror") this.#sendText = !isBinary;
+    if (this.#traits.frames === "mirror") this.#sendText = !isBinary;
     this.sink?.received(message, 0, message.length);
   }
 
   #pinged(payload: Buffer): void {
     if (this.#phase !== "open") return;
-    this.#controlled(payload);
+    this.#controlled(payload.length);
     if (this.queuedBytes <= MAX_QUEUED_FOR_PONG_BYTES) this.write(frame(Opcode.pong, Buffer.from(payload)));
   }
 
   /** A control frame may stand in the middle of a message, and is no part of it. */
-  #controlled(payload: Buffer): void {
-    this.#pendingBytes = Math.max(0, this.#pendingBytes - CONTROL_HEADER_BYTES - payload.length);
-    this.sink?.control(payload.length);
+  #controlled(payloadBytes: number): void {
+    this.#pendingBytes = Math.max(0, this.#pendingBytes - CONTROL_HEADER_BYTES - payloadBytes);
+    this.sink?.control(payloadBytes);
   }
 
   /** The client's close frame: it is answered in kind, and the client waits for the end of the stream. */
@@ -159,6 +179,13 @@ export class WebSocketConnection extends SocketConnection {
     this.#faultCode = faultCode(code);
     this.sink?.faulted(this.#faultCode === TOO_BIG ? "too-big" : "bad-frame");
   }
+}
+
+/** Whether a receiver has nothing of a message that is not whole, and nothing to work off. */
+function isBetweenMessages(receiver: Receiver | undefined): boolean {
+  if (receiver === undefined) return true;
+  const { _state, _bufferedBytes, _fragmented, writableLength } = receiver;
+  return _state === 0 && _bufferedBytes === 0 && _fragmented === 0 && writableLength === 0;
 }
 
 function encodersFor(extensions: WebSocketTraits["extensions"]): EncoderPair {

@@ -6,7 +6,6 @@
 
 import { isUtf8 } from "node:buffer";
 import { constants, deflateRawSync } from "node:zlib";
-import { Sender } from "ws";
 import type { Encoder } from "../framing/encoder.ts";
 
 export const Opcode = { text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
@@ -17,10 +16,24 @@ const COMPRESS_FROM_BYTES = 1024;
 /** What ends a flushed deflate stream, and is left out of a message (RFC 7692, section 7.2.1). */
 const FLUSH_TAIL_BYTES = 4;
 
+const FIN = 0x80;
+const RSV1 = 0x40;
+/** In place of a length: it follows, in two bytes or in eight. */
+const LENGTH_16 = 126;
+const LENGTH_64 = 127;
+
 /** One frame, whole. */
 export function frame(opcode: number, payload: Buffer, rsv1 = false): Buffer {
-  const parts = Sender.frame(payload, { fin: true, opcode, mask: false, readOnly: true, rsv1 });
-  return parts.length === 1 ? (parts[0] ?? payload) : Buffer.concat(parts);
+  const { length } = payload;
+  const kind = length < LENGTH_16 ? length : length <= 0xffff ? LENGTH_16 : LENGTH_64;
+  const start = kind === LENGTH_64 ? 10 : kind === LENGTH_16 ? 4 : 2;
+  const bytes = Buffer.allocUnsafe(start + length);
+  bytes[0] = FIN | (rsv1 ? RSV1 : 0) | opcode;
+  bytes[1] = kind;
+  if (kind === LENGTH_16) bytes.writeUInt16BE(length, 2);
+  else if (kind === LENGTH_64) bytes.writeBigUInt64BE(BigInt(length), 2);
+  payload.copy(bytes, start);
+  return bytes;
 }
 
 function encoderOf(encode: (payload: Buffer) => Buffer): Encoder {

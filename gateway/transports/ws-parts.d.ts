@@ -15,21 +15,11 @@ declare module "ws" {
   /** Reads frames: bytes in, and `message`, `ping`, `pong`, `conclude` and `error` out. */
   export class Receiver extends Writable {
     constructor(options: ReceiverOptions);
-  }
-
-  // biome-ignore lint/complexity/noStaticOnlyClass: it is what `ws` exports.
-  export class Sender {
-    /** The bytes of one frame: its header, and the data unless it is empty. */
-    static frame(
-      data: Buffer,
-      options: {
-        readonly fin: boolean;
-        readonly opcode: number;
-        readonly mask: boolean;
-        readonly readOnly: boolean;
-        readonly rsv1: boolean;
-      },
-    ): Buffer[];
+    /** 0: it waits for a frame to begin. */
+    readonly _state: number;
+    readonly _bufferedBytes: number;
+    /** The kind of message that more fragments are to follow of; 0: none. */
+    readonly _fragmented: number;
   }
 
   export class PerMessageDeflate {

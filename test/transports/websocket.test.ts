@@ -5,6 +5,7 @@ import { createListener } from "../../gateway/transports/create-listener.ts";
 import { parseListenAddress } from "../../gateway/transports/listen-address.ts";
 import type { AcceptSink, Listener } from "../../gateway/transports/listener.ts";
 import { sharedReadPath } from "../../gateway/transports/read-path.ts";
+import { SocketConnection } from "../../gateway/transports/socket-connection.ts";
 import { closeCodes, closePayload, faultCode } from "../../gateway/transports/ws-close.ts";
 import { RecordingSink } from "../contracts/transport.ts";
 import { clientFrame, Opcode, RawWeb, upgradeRequest } from "../front/raw-web.ts";
@@ -54,6 +55,43 @@ describe("a WebSocket whose message is still being inflated", () => {
       sinks[1]?.connection?.close();
     });
   }
+});
+
+describe("a WebSocket's messages", () => {
+  test("are the same wherever its reads were cut, plain frames and others in turn", async (t) => {
+    const sinks: RecordingSink[] = [];
+    const listener = await listen(t, (arrival) => {
+      const sink = new RecordingSink();
+      sinks.push(sink);
+      arrival.open(sink);
+    });
+    await RawWeb.open(t, listener.endpoint.port, upgradeRequest("/"));
+    const [sink] = sinks;
+    const connection = sink?.connection;
+    assert.ok(sink !== undefined && connection instanceof SocketConnection);
+    const said = Buffer.concat([
+      clientFrame(Opcode.binary, "plain"),
+      clientFrame(Opcode.text, "in ", { fin: false }),
+      clientFrame(Opcode.ping, "?"),
+      clientFrame(0, "pieces"),
+      clientFrame(Opcode.pong, ""),
+      clientFrame(Opcode.binary, "plain again"),
+    ]);
+    for (let first = 0; first <= said.length; first++) {
+      for (const second of [first, Math.floor((first + said.length) / 2)]) {
+        sink.parts.length = 0;
+        sink.controls = 0;
+        for (const [from, to] of [
+          [0, first] as const,
+          [first, second] as const,
+          [second, said.length] as const,
+        ])
+          connection.received(Buffer.from(said.subarray(from, to)), to - from);
+        assert.deepEqual(sink.parts.map(String), ["plain", "in pieces", "plain again"]);
+        assert.deepEqual([sink.controls, connection.pendingBytes], [2, 0]);
+      }
+    }
+  });
 });
 
 describe("a close frame", () => {
