@@ -3,11 +3,24 @@
  * as lost, and how it left.
  */
 
-import { type ChaosClient, idOf } from "./chaos-client.ts";
+import { type ChaosClient, type Farewell, idOf } from "./chaos-client.ts";
 import type { Faults } from "./faults.ts";
 import type { GatewayTap, TappedSession } from "./gateway-tap.ts";
 import { type AccountTotals, Incarnation } from "./incarnation.ts";
 import type { Journal } from "./journal.ts";
+import { partsOf } from "./label.ts";
+import { type Names, NO_NAMES } from "./membership.ts";
+import { Kind } from "./record.ts";
+import { type Completeness, checkHeard, type Tenure } from "./tenure.ts";
+
+/** What is counted for each kind of record. */
+const totalOf: Record<number, "toClients" | "toAll" | "toGroups" | "toUsers" | "toMany"> = {
+  [Kind.toClient]: "toClients",
+  [Kind.toAll]: "toAll",
+  [Kind.toGroup]: "toGroups",
+  [Kind.toUser]: "toUsers",
+  [Kind.toMany]: "toMany",
+};
 
 export class Account {
   readonly totals: AccountTotals = {
@@ -18,6 +31,10 @@ export class Account {
     fromClientsBytes: 0,
     toClients: 0,
     toAll: 0,
+    toGroups: 0,
+    toUsers: 0,
+    toMany: 0,
+    renames: 0,
     receivedBytes: 0,
   };
   readonly #clients: ReadonlyMap<number, ChaosClient>;
@@ -28,6 +45,7 @@ export class Account {
   readonly heardOf = new Map<number, number>();
   /** Bytes of each client that any incarnation has received. */
   readonly receivedOf = new Map<number, number>();
+  readonly #names = new Map<number, () => Names>();
 
   constructor(clients: ReadonlyMap<number, ChaosClient>, tap: GatewayTap, faults: Faults) {
     this.#clients = clients;
@@ -43,6 +61,7 @@ export class Account {
       faults: this.#faults,
       totals: this.totals,
       heardOf: this.heardOf,
+      names: this.#names,
     };
     const incarnation = new Incarnation(number, parts);
     this.#incarnations.set(number, incarnation);
@@ -60,16 +79,34 @@ export class Account {
     for (const client of this.#clients.values()) {
       this.#count(client);
       const session = sessions.get(client.id);
-      if (session === undefined) this.#checkRefused(client);
-      else this.#checkSession(client, session);
+      if (session === undefined) {
+        this.#checkRefused(client);
+        continue;
+      }
+      this.#checkSession(client, session);
+      this.#checkHeard(client, session);
     }
+  }
+
+  /** One manager after the other was there, each of which has said something, and the gateway was told some of it. */
+  #checkHeard({ id, heard, leaving }: ChaosClient, { id: session }: TappedSession): void {
+    const senders = new Set(heard.map((label) => partsOf(label).sender));
+    const tenures: Tenure[] = [];
+    let names = NO_NAMES;
+    for (const [number, incarnation] of this.#incarnations) {
+      const stay = incarnation.stays.get(session);
+      // One that was killed before it knew of the client may have sent something that it got all the same.
+      if (stay !== undefined || senders.has(number)) tenures.push(incarnation.tenure(session, names));
+      if (stay !== undefined) names = incarnation.namesAfter(stay);
+    }
+    checkHeard(`client ${id}`, heard, tenures, completenessOf(leaving), this.#faults);
   }
 
   #count({ heard, receivedBytes }: ChaosClient): void {
     this.totals.receivedBytes += receivedBytes;
-    for (const { directed, toAll } of heard.values()) {
-      this.totals.toClients += directed.last;
-      if (toAll !== undefined) this.totals.toAll += toAll.sequence.last - toAll.first + 1;
+    for (const label of heard) {
+      const total = totalOf[partsOf(label).kind];
+      if (total !== undefined) this.totals[total]++;
     }
   }
 
@@ -99,4 +136,10 @@ export class Account {
     if (leaving === "half-close") faults.check(handed === sentBytes, "lost", told);
     else if (leaving === "bye") faults.check(handed >= client.byeBytes, "lost", told);
   }
+}
+
+/** How much a client must have got that has left in this way. */
+function completenessOf(leaving: Farewell | undefined): Completeness {
+  if (leaving === "bye") return "all";
+  return leaving === "half-close" ? "all-but-the-last" : "any";
 }

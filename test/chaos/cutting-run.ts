@@ -59,7 +59,6 @@ export async function runCutting(t: TestContext, { seed, cuts, clients }: Cuttin
     random: new Random(seed + 3),
     journal: account.incarnation(1),
     window: WINDOW,
-    admits: admit,
     maxBodyBytes: Number.POSITIVE_INFINITY,
   });
   await stage.fill();

@@ -5,6 +5,7 @@
  */
 
 import type { Gateway } from "../../gateway/gateway.ts";
+import type { ManagerLink } from "../../gateway/links/manager-link.ts";
 import type * as body from "../../proto/bodies.ts";
 import { managerOf } from "../helpers/rig.ts";
 import type { Faults } from "./faults.ts";
@@ -42,6 +43,10 @@ export class GatewayTap {
   /** The epochs, by what the manager said its capacity is: each incarnation of a manager says another. */
   readonly beginnings = new Map<number, Beginning>();
   resumes = 0;
+  /** How many of the present manager's numbered frames were handled, and of those of each before, by its capacity. */
+  #handled = 0;
+  readonly #handledOf = new Map<number, number>();
+  #capacity = 0;
   readonly #faults: Faults;
   /** Frames of the epoch that are not acknowledged, from `#first` on, and how many were before that. */
   #frames: HandedFrame[] = [];
@@ -74,6 +79,7 @@ export class GatewayTap {
       this.#release(frames);
       original.ack(frames);
     };
+    for (const name of numbered) countCalls(link, name, () => this.#handled++);
     link.registered = (registered) => {
       const live = gateway.sessions.table.slots.filter(({ phase }) => MOVES_ON.includes(phase));
       this.#registered(
@@ -87,6 +93,11 @@ export class GatewayTap {
   /** Frames that wait to be acknowledged. */
   get unacknowledged(): number {
     return this.#frames.length - this.#first;
+  }
+
+  /** How many numbered frames were handled of the manager that told this capacity; all there are of one that goes on. */
+  handledOf(capacity: number): number {
+    return this.#handledOf.get(capacity) ?? Number.POSITIVE_INFINITY;
   }
 
   #joined(id: number, join: body.Join): void {
@@ -151,6 +162,9 @@ export class GatewayTap {
     const sessions = new Map(known.map(({ id, handed, lost }) => [id, { handed, lost }]));
     this.#faults.check(!this.beginnings.has(capacity), "mistold", "a manager began anew without need");
     this.beginnings.set(capacity, { sessions });
+    this.#handledOf.set(this.#capacity, this.#handled);
+    this.#capacity = capacity;
+    this.#handled = 0;
     for (const session of this.sessions.values()) {
       if (session.ended) continue;
       session.adrift = sessions.has(session.id);
@@ -176,3 +190,33 @@ export class GatewayTap {
 
 /** The phases of a slot in which its session goes on, whatever becomes of its manager. */
 const MOVES_ON: readonly string[] = ["inUse", "asking", "adrift"];
+
+/** What a manager says in frames that are numbered. */
+const numbered = [
+  "message",
+  "messageAll",
+  "messageMany",
+  "messageGroup",
+  "messageUser",
+  "bind",
+  "addToGroup",
+  "removeFromGroup",
+  "drop",
+  "dropDiscard",
+  "admit",
+  "handoff",
+] as const satisfies readonly (keyof ManagerLink)[];
+
+function countCalls<Name extends (typeof numbered)[number]>(
+  link: ManagerLink,
+  name: Name,
+  count: () => void,
+): void {
+  const original: (...args: never[]) => void = link[name];
+  Object.defineProperty(link, name, {
+    value(this: ManagerLink, ...args: never[]) {
+      count();
+      original.apply(this, args);
+    },
+  });
+}

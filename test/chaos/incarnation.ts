@@ -1,6 +1,6 @@
 /**
  * What one incarnation of the manager has noted, held against what clients have sent and got: every record in its place,
- * every join with one leave, and everybody announced again who was there.
+ * every join with one leave, and everybody announced again who was there, by the names that it had.
  */
 
 import type { Session, SessionEnd } from "../../manager-stub/index.ts";
@@ -8,8 +8,20 @@ import { type ChaosClient, idOf } from "./chaos-client.ts";
 import type { Faults } from "./faults.ts";
 import type { GatewayTap } from "./gateway-tap.ts";
 import type { Journal } from "./journal.ts";
+import {
+  Membership,
+  type Names,
+  NO_NAMES,
+  namesOf,
+  tellNames,
+  withGroup,
+  withoutGroup,
+  withUser,
+} from "./membership.ts";
 import { Kind, RecordSplitter, readRecord } from "./record.ts";
+import { SendLog } from "./send-log.ts";
 import { Sequence } from "./sequence.ts";
+import type { Tenure } from "./tenure.ts";
 
 /** The capacity that an incarnation of the manager tells is how it is told from the others. */
 const CAPACITY_BASE = 3000;
@@ -29,10 +41,14 @@ interface Stay {
   receivedBytes: number;
   readonly sequence: Sequence;
   readonly splitter: RecordSplitter;
-  sent: number;
-  readonly toAllBefore: number;
-  /** What had been sent to all when it was dropped. */
-  droppedAfterToAll: number | undefined;
+  /** What it was to be sent, by label, and with which of the incarnation's frames. */
+  readonly expected: number[];
+  readonly expectedFrames: number[];
+  /** What was in the log of what goes to names when it joined. */
+  readonly logged: number;
+  /** What it was called, from which frame on; from its join on, first. */
+  readonly names: { readonly frame: number; readonly names: Names }[];
+  dropped: boolean;
   end: SessionEnd | undefined;
 }
 
@@ -43,9 +59,14 @@ export interface AccountTotals {
   /** Records and bytes from clients that a manager has received. */
   fromClients: number;
   fromClientsBytes: number;
-  /** Records that clients have received, to them alone, and to all. */
+  /** Records that clients have received: each to it alone, and by what else they were for. */
   toClients: number;
   toAll: number;
+  toGroups: number;
+  toUsers: number;
+  toMany: number;
+  /** How often somebody was put into a group or taken out of one, or bound. */
+  renames: number;
   receivedBytes: number;
 }
 
@@ -56,18 +77,26 @@ export interface AccountParts {
   readonly faults: Faults;
   readonly totals: AccountTotals;
   readonly heardOf: Map<number, number>;
+  /** What each session is called, as far as the gateway has been told by the last manager that knew of it. */
+  readonly names: Map<number, () => Names>;
 }
 
 export class Incarnation implements Journal {
   readonly stays = new Map<number, Stay>();
   readonly #number: number;
   readonly #parts: AccountParts;
-  #sentToAll = 0;
+  /** How many frames it has sent that are numbered, or was about to. */
+  #frames = 0;
+  readonly #log: SendLog;
+  readonly #membership = new Membership();
+  /** Those who are let in and not dropped, by session. */
+  readonly #present = new Map<number, Stay>();
   #isUp = false;
 
   constructor(number: number, parts: AccountParts) {
     this.#number = number;
     this.#parts = parts;
+    this.#log = new SendLog(number);
   }
 
   joined(session: Session): void {
@@ -98,12 +127,18 @@ export class Incarnation implements Journal {
       receivedBytes: 0,
       sequence,
       splitter: new RecordSplitter(false, (bytes) => this.#record(stay, bytes)),
-      sent: 0,
-      toAllBefore: this.#sentToAll,
-      droppedAfterToAll: undefined,
+      expected: [],
+      expectedFrames: [],
+      logged: this.#log.length,
+      names: [],
+      dropped: false,
       end: undefined,
     };
     this.stays.set(id, stay);
+    this.#checkNames(session);
+    this.#rename(stay, namesOf(session));
+    this.#parts.names.set(id, () => this.namesAfter(stay));
+    if (session.admitted) this.#present.set(id, stay);
   }
 
   message(id: number, payload: Buffer): void {
@@ -125,6 +160,9 @@ export class Incarnation implements Journal {
     if (stay === undefined) return;
     totals.leaves++;
     stay.end = end;
+    // It is acknowledged, unless it was asked for.
+    if (!stay.dropped) this.#frames++;
+    this.#forget(id);
     const { startBytes, receivedBytes } = stay;
     faults.check(
       end.inBytes === startBytes + receivedBytes,
@@ -148,36 +186,90 @@ export class Incarnation implements Journal {
 
   sends(id: number, seq: number): void {
     const stay = this.#stay(id, "a record");
-    if (stay !== undefined) stay.sent = seq;
+    this.#frames++;
+    if (stay !== undefined) this.#expect(stay, this.#log.label(Kind.toClient, 0, seq));
   }
 
   sendsAll(seq: number): void {
-    this.#sentToAll = seq;
+    this.#sendsNamed(Kind.toAll, 0, seq, this.#present.keys());
+  }
+
+  sendsGroup(group: number, seq: number): void {
+    this.#sendsNamed(Kind.toGroup, group, seq, this.#membership.group(group));
+  }
+
+  sendsUser(user: number, seq: number): void {
+    this.#sendsNamed(Kind.toUser, user, seq, this.#membership.user(user));
+  }
+
+  sendsMany(sessions: readonly number[], seq: number): void {
+    this.#frames++;
+    const label = this.#log.label(Kind.toMany, 0, seq);
+    for (const id of sessions) {
+      const stay = this.#stay(id, "a record to many");
+      if (stay !== undefined) this.#expect(stay, label);
+    }
+  }
+
+  adds(id: number, group: number): void {
+    this.#renames(id, withGroup(this.#membership.of(id), group));
+  }
+
+  removes(id: number, group: number): void {
+    this.#renames(id, withoutGroup(this.#membership.of(id), group));
+  }
+
+  binds(id: number, user: number): void {
+    this.#renames(id, withUser(this.#membership.of(id), user));
+  }
+
+  admits(id: number): void {
+    const stay = this.#stay(id, "an admission");
+    this.#frames++;
+    if (stay !== undefined) this.#present.set(id, stay);
   }
 
   drops(id: number): void {
     const stay = this.#stay(id, "a drop");
-    if (stay !== undefined) stay.droppedAfterToAll = this.#sentToAll;
+    this.#frames++;
+    if (stay !== undefined) stay.dropped = true;
+    this.#forget(id);
+  }
+
+  amiss(what: string): void {
+    this.#parts.faults.add("mistold", `manager ${this.#number}: ${what}`);
+  }
+
+  /** What a session was to be sent, as far as the gateway was told so. One that the incarnation never knew may be none. */
+  tenure(session: number, names: Names): Tenure {
+    const stay = this.stays.get(session);
+    const handled = this.#handled();
+    const start = stay?.logged ?? this.#log.length;
+    const known = stay?.names[0]?.names ?? names;
+    return {
+      sender: this.#number,
+      expected: stay?.expected.filter((_label, index) => (stay.expectedFrames[index] ?? 0) <= handled) ?? [],
+      isEarlier: (label) => this.#log.isBefore(label, start),
+      earlier: () => this.#log.before(start, known, handled),
+    };
+  }
+
+  /** What a session is called at the end of its stay, as far as the gateway was told. */
+  namesAfter(stay: Stay): Names {
+    const handled = this.#handled();
+    return stay.names.findLast(({ frame }) => frame <= handled)?.names ?? NO_NAMES;
   }
 
   /** @param alive whether this incarnation has lived to the end */
   finish(alive: boolean): void {
     const { faults } = this.#parts;
+    const handled = this.#handled();
+    const told = `${handled} frames of manager ${this.#number} were handled, and ${this.#frames} sent`;
+    faults.check(alive || handled <= this.#frames, "doubled", told);
     for (const stay of this.stays.values()) {
       const { session, end, client } = stay;
-      const name = `client ${client.id} at manager ${this.#number}`;
-      const { directed, toAll } = client.heard.get(this.#number) ?? {};
-      const heard = directed?.last ?? 0;
-      faults.check(heard <= stay.sent, "doubled", `${name} has heard ${heard} of ${stay.sent}`);
-      if (toAll !== undefined) {
-        const { first } = toAll;
-        faults.check(first <= stay.toAllBefore + 1, "lost", `${name} has heard of all only from ${first} on`);
-      }
-      if (end === undefined) {
-        faults.check(!alive, "mistold", `session ${session.id} never left`);
-        continue;
-      }
-      this.#checkEnd(stay, end, name);
+      if (end !== undefined) this.#checkEnd(stay, end, `client ${client.id} at manager ${this.#number}`);
+      else faults.check(!alive, "mistold", `session ${session.id} never left`);
     }
   }
 
@@ -200,12 +292,6 @@ export class Incarnation implements Journal {
       return;
     }
     faults.check(by === "manager" && reason === "dropped", "mistold", how);
-    const { directed, toAll } = client.heard.get(this.#number) ?? {};
-    const heard = directed?.last ?? 0;
-    faults.check(heard === stay.sent, "lost", `${name} has heard ${heard} of ${stay.sent}`);
-    const heardOfAll = toAll?.sequence.last ?? stay.toAllBefore;
-    const toldAll = stay.droppedAfterToAll;
-    faults.check(heardOfAll === toldAll, "lost", `${name} has heard ${heardOfAll} of ${toldAll} to all`);
     faults.check(client.heldBytes === 0 && client.ended, "lost", `${name} has no whole end`);
     faults.check(end.unsentBytes === 0, "miscounted", `${how}, with ${end.unsentBytes} bytes unsent`);
     const { outBytes } = end;
@@ -215,6 +301,50 @@ export class Incarnation implements Journal {
       "miscounted",
       `${how}: ${receivedBytes} of ${outBytes} bytes came`,
     );
+  }
+
+  /** Up to which of its frames the gateway has handled them. */
+  #handled(): number {
+    return this.#parts.tap.handledOf(capacityOf(this.#number));
+  }
+
+  #sendsNamed(kind: number, name: number, seq: number, sessions: Iterable<number>): void {
+    this.#frames++;
+    const label = this.#log.add(kind, name, seq, this.#frames);
+    for (const id of sessions) {
+      const stay = this.#present.get(id);
+      if (stay !== undefined) this.#expect(stay, label);
+    }
+  }
+
+  #expect(stay: Stay, label: number): void {
+    stay.expected.push(label);
+    stay.expectedFrames.push(this.#frames);
+  }
+
+  #renames(id: number, names: Names): void {
+    const stay = this.#stay(id, "a name");
+    this.#frames++;
+    this.#parts.totals.renames++;
+    if (stay !== undefined) this.#rename(stay, names);
+  }
+
+  #rename(stay: Stay, names: Names): void {
+    this.#membership.set(stay.session.id, names);
+    stay.names.push({ frame: this.#frames, names });
+  }
+
+  #forget(id: number): void {
+    this.#present.delete(id);
+    this.#membership.forget(id);
+  }
+
+  /** A session is called as the manager before has called it, and one that is new is called nothing. */
+  #checkNames(session: Session): void {
+    const { names, faults } = this.#parts;
+    const was = tellNames(session.rejoined ? (names.get(session.id)?.() ?? NO_NAMES) : NO_NAMES);
+    const is = tellNames(namesOf(session));
+    faults.check(was === is, "mistold", `session ${session.id} was ${was} and is announced as ${is}`);
   }
 
   /** Gives where in what its client has said the session begins to be heard. */

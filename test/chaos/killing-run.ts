@@ -137,7 +137,7 @@ export async function runKilling(t: TestContext, options: KillingOptions): Promi
   const { incarnation } = managers;
   const heardAll = () =>
     crowd.permanent.every(
-      ({ id, heard }) => (heard.get(incarnation)?.directed.last ?? 0) === (sent.get(id) ?? 0),
+      ({ id, directed }) => (directed.get(incarnation)?.last ?? 0) === (sent.get(id) ?? 0),
     );
   await stage.until(heardAll, "everybody has heard what the last manager has said");
   await stage.empty(({ id, framed }) => (framed && id % 4 !== 0 ? "bye" : "half-close"));

@@ -27,7 +27,6 @@ const logic = new ChaosManager({
   random: new Random(Number(seed) + number),
   journal: new FileJournal(path),
   window: Number.POSITIVE_INFINITY,
-  admits,
   maxBodyBytes: MAX_BODY_BYTES,
 });
 const pump = setInterval(() => {

@@ -211,7 +211,7 @@ export class Stage {
     const { proxy, observer, tap, account, crowd, gateway, faults } = this;
     const { links, cuts, stalls, cutsBy, earlyCuts } = proxy.counts;
     const { joins, rejoins, leaves, fromClients, fromClientsBytes } = account.totals;
-    const { toClients, toAll, receivedBytes } = account.totals;
+    const { toClients, toAll, toGroups, toUsers, toMany, renames, receivedBytes } = account.totals;
     const { fromGateway, fromManager } = observer;
     const { counters } = gateway;
     const { lost, doubled, reordered, misdelivered } = faults.counts;
@@ -223,7 +223,9 @@ export class Stage {
       `links ended at the gateway ${JSON.stringify(counters.linkEnds)}; clients paused ${counters.linkPauses} times`,
       `clients ${crowd.clients.size}: joins ${joins}, rejoins ${rejoins}, leaves ${leaves}, refused ${counters.refused}`,
       `from clients ${fromClients} records, ${fromClientsBytes} bytes; ${again(fromGateway)}`,
-      `to clients ${toClients} records and ${toAll} of those to all, ${receivedBytes} bytes; ${again(fromManager)}`,
+      `to clients ${toClients} records, and of those to all ${toAll}, to groups ${toGroups}, to users ${toUsers}, ` +
+        `to many ${toMany}; names changed ${renames} times`,
+      `to clients ${receivedBytes} bytes; ${again(fromManager)}`,
       `lost ${lost}, doubled ${doubled}, reordered ${reordered}, misdelivered ${misdelivered}, ` +
         `faults in all ${faults.total}`,
     ];
