@@ -26,6 +26,8 @@ export interface SessionView {
   readonly listener: string;
   /** As its ticket says; null without one. */
   readonly user: string | null;
+  /** The manager that had it before, and its number there; null where none had. */
+  readonly from: NonNullable<Session["from"]> | null;
   readonly joinedAt: string;
 }
 
@@ -53,6 +55,7 @@ export function sessionView({
   transport,
   listener,
   user,
+  from,
   joinedAt,
 }: Session): SessionView {
   return {
@@ -63,6 +66,7 @@ export function sessionView({
     transport,
     listener,
     user: user ?? null,
+    from: from ?? null,
     joinedAt: new Date(joinedAt).toISOString(),
   };
 }

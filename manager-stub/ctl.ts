@@ -1,6 +1,7 @@
 /** The operator's command line over the HTTP API: tables for people, JSON for scripts. */
 
-import { Command, InvalidArgumentError } from "commander";
+import { readFile } from "node:fs/promises";
+import { Command, InvalidArgumentError, Option } from "commander";
 import type { ApiEvents, GatewayView, SessionView } from "./api-views.ts";
 import { formatTable } from "./table.ts";
 
@@ -80,6 +81,10 @@ export function ctlCommand(print: (text: string) => void): Command {
     .option("--reason <text>", "for the gateway's log, and for a WebSocket's close frame")
     .option("--ban-ms <ms>", "do not let the client's address in again for so long", wholeNumber)
     .action(run(drop));
+  add("handoff <gateway> <session> <manager>", "give one client's session to another manager of its gateway")
+    .addOption(new Option("--data <text>", "what that manager is told with it").conflicts("dataFile"))
+    .option("--data-file <file>", "the same, as the bytes of a file")
+    .action(run(handoff));
   add("shutdown <gateway>", "end a gateway in good order; it stays down")
     .option("--drain-ms <ms>", "how long its sessions may go on", wholeNumber)
     .option("--reason <text>", "for the gateway's log")
@@ -100,6 +105,8 @@ interface CtlOptions {
   readonly reason?: string;
   readonly banMs?: number;
   readonly drainMs?: number;
+  readonly data?: string;
+  readonly dataFile?: string;
 }
 
 async function gateways(context: Context): Promise<void> {
@@ -197,6 +204,24 @@ async function drop(
   show(context, answer, () => "dropped\n");
 }
 
+async function handoff(
+  context: Context,
+  [gateway, session, manager]: readonly string[],
+  { data, dataFile }: CtlOptions,
+): Promise<void> {
+  const body = { manager, text: data, ...(dataFile !== undefined && { base64: await readBase64(dataFile) }) };
+  const answer = await request(context, "POST", sessionPath(gateway, session, "handoff"), body);
+  show(context, answer, () => "handed over\n");
+}
+
+async function readBase64(path: string): Promise<string> {
+  try {
+    return await readFile(path, "base64");
+  } catch (error) {
+    throw new CtlError(`cannot read '${path}': ${(error as Error).message}`);
+  }
+}
+
 async function shutdown(context: Context, [gateway]: readonly string[], options: CtlOptions): Promise<void> {
   const path = `/api/gateways/${encodeURIComponent(gateway ?? "")}/shutdown`;
   const body = { reason: options.reason, drainMs: options.drainMs };
@@ -244,7 +269,7 @@ function describe<K extends keyof ApiEvents>(event: K, data: ApiEvents[K]): stri
   const { code, message } = data as Partial<ApiEvents["refused"]>;
   switch (event) {
     case "join":
-      return `${one.gateway}/${one.session}${named(one)} from ${client(one)} through ${one.listener}`;
+      return `${one.gateway}/${one.session}${named(one)} from ${client(one)} through ${one.listener}${before(one)}`;
     case "leave":
       return `${one.gateway}/${one.session} ${one.end?.reason} (by ${one.end?.by}) after ${one.end?.ms} ms`;
     case "message":
@@ -272,6 +297,11 @@ function hostAndPort(host: string, port: number): string {
 
 function named({ user = null }: Partial<SessionView>): string {
   return user === null ? "" : ` as ${printable(user)}`;
+}
+
+/** Whose it was before. */
+function before({ from = null }: Partial<SessionView>): string {
+  return from === null ? "" : `, from manager ${printable(from.manager)} (${from.session})`;
 }
 
 /** A text from elsewhere, without what a terminal could take for more than text. */

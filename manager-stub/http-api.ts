@@ -6,11 +6,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { isIP } from "node:net";
 import { z } from "zod";
-import { MAX_BAN_MS } from "../proto/bodies.ts";
+import { MAX_BAN_MS, MAX_MANAGER_NAME_LENGTH } from "../proto/bodies.ts";
 import { bareHost } from "../proto/link-url.ts";
 import { MAX_NAME_BYTES } from "../proto/names.ts";
 import { gatewayView, sessionView } from "./api-views.ts";
 import { EventStreams } from "./event-streams.ts";
+import { HandoffError } from "./handoff.ts";
 import type { ManagerServer } from "./manager-server.ts";
 import type { Gateway } from "./registered-gateway.ts";
 import type { Session } from "./session.ts";
@@ -74,6 +75,29 @@ const widerBody = object({
   ...payload,
   gateway: z.union([z.string(), z.number()], "gateway must be an id or a name").optional(),
 }).refine(hasOnePayload, EITHER);
+
+const handoffBody = object({
+  ...payload,
+  manager: z
+    .string("manager must be a name")
+    .min(1, "manager must be a name")
+    .max(MAX_MANAGER_NAME_LENGTH, `manager must have at most ${MAX_MANAGER_NAME_LENGTH} characters`),
+}).refine(
+  ({ text, base64 }) => text === undefined || base64 === undefined,
+  "the body must not have both 'text' and 'base64'",
+);
+
+/** What is answered when a session is not handed over, by code. */
+const handoffStatuses: Readonly<Record<string, number>> = {
+  "unknown-manager": 404,
+  "same-manager": 409,
+  "not-admitted": 409,
+  "under-way": 409,
+  "session-ended": 409,
+  "too-big": 413,
+};
+/** It may be done at another time: the other manager is away or full, or the gateway itself. */
+const HANDOFF_NOT_NOW = 503;
 
 interface PayloadBody {
   readonly text?: string | undefined;
@@ -158,6 +182,12 @@ function buildRoutes(manager: ManagerServer, events: EventStreams): readonly Rou
       const options = parse(dropBody, await call.body());
       if (!manager.drop(sessionOf(call), options)) throw gone();
       return { dropped: true };
+    }),
+    route("POST", "/api/sessions/:gateway/:session/handoff", async (call) => {
+      const { manager: name, text, base64 } = parse(handoffBody, await call.body());
+      const data = text === undefined && base64 === undefined ? undefined : toBytes({ text, base64 });
+      await handingOver(() => manager.handoff(sessionOf(call), name, data));
+      return { handedOver: true };
     }),
     route("POST", "/api/gateways/:gateway/shutdown", async (call) => {
       const options = parse(shutdownBody, await call.body());
@@ -258,6 +288,18 @@ function fitting<T>(send: () => T): T {
   } catch (error) {
     if (error instanceof RangeError) throw new ApiError(413, "too-big", error.message);
     throw error;
+  }
+}
+
+async function handingOver(handOff: () => Promise<void>): Promise<void> {
+  try {
+    await handOff();
+  } catch (error) {
+    if (error instanceof RangeError) throw new ApiError(413, "too-big", error.message);
+    if (!(error instanceof HandoffError)) throw error;
+    const { code, message } = error;
+    if (code === "no-session") throw gone();
+    throw new ApiError(handoffStatuses[code] ?? HANDOFF_NOT_NOW, code, message);
   }
 }
 

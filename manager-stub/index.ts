@@ -1,5 +1,6 @@
 /** What a logic server imports. */
 
+export { HandoffError, type HandoffErrorCode } from "./handoff.ts";
 export type { ManagerTlsOptions } from "./link-server.ts";
 export { ListenError } from "./listen.ts";
 export {

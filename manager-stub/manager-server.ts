@@ -7,12 +7,13 @@ import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import { Secret } from "../link/secret.ts";
 import type * as body from "../proto/bodies.ts";
-import { MAX_BAN_MS } from "../proto/bodies.ts";
+import { MAX_BAN_MS, MAX_HANDOFF_BYTES, MAX_MANAGER_NAME_LENGTH } from "../proto/bodies.ts";
 import { DEFAULT_MAX_FRAME, MAX_MAX_FRAME, MIN_MAX_FRAME, PROTOCOL_VERSION } from "../proto/frame.ts";
 import { formatLinkUrl, parseLinkUrl } from "../proto/link-url.ts";
 import { MAX_NAME_BYTES } from "../proto/names.ts";
 import { MAX_CAPACITY } from "../proto/session-id.ts";
 import { GatewayLink, type GatewayLinkOptions, type GatewayLinkOwner } from "./gateway-link.ts";
+import { noSession } from "./handoff.ts";
 import { checkTls, createLinkServer, type LinkServer, type ManagerTlsOptions } from "./link-server.ts";
 import { listenAt } from "./listen.ts";
 import { checkProtection } from "./protection.ts";
@@ -59,7 +60,11 @@ export interface ManagerServerEvents {
   gatewayLost: [gateway: Gateway, code: string, message: string];
   /** A gateway is given up, and with it its sessions, each of which was told to have left. */
   gatewayDown: [gateway: Gateway, code: string, message: string];
-  join: [session: Session];
+  /**
+   * A client has joined, or comes from another manager. `data` is what that one says of it, the receiver's to keep: the
+   * session does not keep it.
+   */
+  join: [session: Session, data?: Buffer | undefined];
   /** The payload is the receiver's to keep. */
   message: [session: Session, payload: Buffer];
   /**
@@ -330,6 +335,24 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
   }
 
   /**
+   * Gives a session to another manager of its gateway; its client does not notice. Until that is done, or refused, the
+   * session can neither be sent to nor dropped, and what it still says is told as ever.
+   *
+   * @param manager the name that the gateway knows the other one by
+   * @param data what that one is told with the session's `join`, 61,440 bytes at most
+   * @returns when the session has left, with the reason `handoff`
+   * @throws HandoffError when it has not: it stays and all is as before, unless the code is `session-ended`,
+   *   `gateway-lost` or `no-session`; RangeError for a name or `data` that is too long
+   */
+  async handoff(ref: SessionRef, manager: string, data?: Uint8Array): Promise<void> {
+    checkRange("the length of a manager's name", manager.length, 1, MAX_MANAGER_NAME_LENGTH);
+    if (data !== undefined) checkRange("the length of data", data.length, 0, MAX_HANDOFF_BYTES);
+    const gateway = this.#byId.get(ref.gateway);
+    if (gateway === undefined) throw noSession();
+    await gateway.handOff(ref.id, { manager: manager.toWellFormed(), data });
+  }
+
+  /**
    * Ends a gateway in good order.
    *
    * @returns false when there is no such gateway
@@ -390,7 +413,7 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
       else this.emit("gatewaySuspect", gateway);
     },
     drains: (gateway) => this.emit("gatewayDraining", gateway),
-    joined: (session) => this.emit("join", session),
+    joined: (session, data) => this.emit("join", session, data),
     message: (session, payload) => this.emit("message", session, payload),
     bindRefused: (session, user) => this.emit("bindRefused", session, user),
     left: (session, end) => this.emit("leave", session, end),

@@ -20,6 +20,7 @@ import { FrameLog } from "../proto/frame-log.ts";
 import { toGateway } from "../proto/from-manager.ts";
 import { ProtocolError } from "../proto/protocol-error.ts";
 import { generationOf, MAX_CAPACITY } from "../proto/session-id.ts";
+import { HandoffError, Handoffs, noSession } from "./handoff.ts";
 import type { Session } from "./session.ts";
 import { Tally } from "./tally.ts";
 
@@ -59,7 +60,8 @@ export interface GatewayOwner {
   healthChanged(gateway: RegisteredGateway): void;
   /** The gateway has said that it ends. */
   drains(gateway: RegisteredGateway): void;
-  joined(session: Session): void;
+  /** @param data what the manager that had it before says of it; the receiver's to keep */
+  joined(session: Session, data: Buffer | undefined): void;
   message(session: Session, payload: Buffer): void;
   /** The session was not bound to this user, who has another one; it is bound to nobody. */
   bindRefused(session: Session, user: string): void;
@@ -120,6 +122,7 @@ export class RegisteredGateway implements Gateway {
   /** Of the sessions that messages to a name go to: how many each user has, and each group. */
   readonly #users = new Tally();
   readonly #groups = new Tally();
+  readonly #handoffs = new Handoffs();
   /** What was said to it and is not acknowledged. */
   readonly #log = new FrameLog();
   readonly #acknowledger: Acknowledger;
@@ -230,6 +233,7 @@ export class RegisteredGateway implements Gateway {
     for (const session of [...this.#sessions.values()]) {
       this.#sessions.delete(session.id);
       this.#uncount(session);
+      this.#handoffs.failed(session.id, "gateway-lost", `the gateway was given up: ${message}`);
       session.dropped = true;
       this.#owner.left(session, lostWithLink(session));
     }
@@ -268,8 +272,8 @@ export class RegisteredGateway implements Gateway {
    * @throws RangeError for a message that does not fit in one frame, where it can't be cut
    */
   send(session: number, payload: Buffer): boolean {
-    const live = this.#sessions.get(session);
-    if (live?.dropped !== false) return false;
+    const live = this.#reachable(session);
+    if (live === undefined) return false;
     const maxBytes = this.#maxFrame - SESSION_BYTES;
     if (isFramed(live)) this.#checkFits(payload, maxBytes);
     for (const part of cut(payload, maxBytes)) toGateway.message(this.#log, session, part);
@@ -290,7 +294,7 @@ export class RegisteredGateway implements Gateway {
 
   /** Whether the session is there to be sent to. */
   reaches(session: number): boolean {
-    return this.#sessions.get(session)?.dropped === false;
+    return this.#reachable(session) !== undefined;
   }
 
   /** @throws RangeError for a message that `sendMany` could not send: one too long for one that can't be cut */
@@ -345,8 +349,8 @@ export class RegisteredGateway implements Gateway {
    * @returns whether the session is there to be bound, and was not before
    */
   bind(session: number, user: string): boolean {
-    const live = this.#sessions.get(session);
-    if (live?.dropped !== false || (live.user ?? "") === user) return false;
+    const live = this.#reachable(session);
+    if (live === undefined || (live.user ?? "") === user) return false;
     this.#setUser(live, user === "" ? undefined : user);
     toGateway.bind(this.#log, session, user);
     this.#appended();
@@ -355,11 +359,10 @@ export class RegisteredGateway implements Gateway {
 
   /** @returns whether the session is there, was not in the group, and may be in another one */
   addToGroup(session: number, group: string): boolean {
-    const live = this.#sessions.get(session);
-    if (live?.dropped !== false || live.groups.has(group) || live.groups.size >= this.#maxGroups)
-      return false;
+    const live = this.#reachable(session);
+    if (live === undefined || live.groups.has(group) || live.groups.size >= this.#maxGroups) return false;
     live.groups.add(group);
-    if (isCounted(live)) this.#groups.add(group);
+    if (this.#isCounted(live)) this.#groups.add(group);
     toGateway.addToGroup(this.#log, session, group);
     this.#appended();
     return true;
@@ -367,9 +370,9 @@ export class RegisteredGateway implements Gateway {
 
   /** @returns whether the session is there, and was in the group */
   removeFromGroup(session: number, group: string): boolean {
-    const live = this.#sessions.get(session);
-    if (live?.dropped !== false || !live.groups.delete(group)) return false;
-    if (isCounted(live)) this.#groups.remove(group);
+    const live = this.#reachable(session);
+    if (live === undefined || !live.groups.delete(group)) return false;
+    if (this.#isCounted(live)) this.#groups.remove(group);
     toGateway.removeFromGroup(this.#log, session, group);
     this.#appended();
     return true;
@@ -378,7 +381,7 @@ export class RegisteredGateway implements Gateway {
   /** @returns whether the session was there to be dropped */
   drop(session: number, discard: boolean, drop: body.Drop): boolean {
     const live = this.#sessions.get(session);
-    if (live === undefined || (live.dropped && !discard)) return false;
+    if (live === undefined || this.#handoffs.has(session) || (live.dropped && !discard)) return false;
     this.#uncount(live);
     live.dropped = true;
     if (discard) toGateway.dropDiscard(this.#log, session, drop);
@@ -389,13 +392,32 @@ export class RegisteredGateway implements Gateway {
 
   /** @returns whether the session was waiting to be let in */
   admit(session: number): boolean {
-    const live = this.#sessions.get(session);
-    if (live === undefined || live.dropped || live.admitted) return false;
+    const live = this.#reachable(session);
+    if (live === undefined || live.admitted) return false;
     live.admitted = true;
     this.#count(live);
     toGateway.admit(this.#log, session);
     this.#appended();
     return true;
+  }
+
+  /**
+   * Gives a session to another manager of the gateway.
+   *
+   * @returns when it has gone
+   * @throws HandoffError when it stays, or has ended
+   */
+  async handOff(session: number, handoff: body.Handoff): Promise<void> {
+    if (this.#handoffs.has(session))
+      throw new HandoffError("under-way", "the session is being handed over already");
+    const live = this.#reachable(session);
+    if (live === undefined) throw noSession();
+    // Messages to a name that are behind the Handoff do not reach it.
+    this.#uncount(live);
+    const done = this.#handoffs.begin(session);
+    toGateway.handoff(this.#log, session, handoff);
+    this.#appended();
+    await done;
   }
 
   shutdown(shutdown: body.Shutdown): void {
@@ -439,6 +461,9 @@ export class RegisteredGateway implements Gateway {
       rejoin = false,
       admitted = false,
       lostBytes = 0,
+      from: manager,
+      fromSession,
+      data,
       ...join
     }: body.Join,
   ): void {
@@ -458,12 +483,14 @@ export class RegisteredGateway implements Gateway {
       joinedAt: at,
       rejoined: rejoin,
       lostBytes,
+      ...(manager !== undefined && fromSession !== undefined && { from: { manager, session: fromSession } }),
       admitted: admitted || !this.#options.admit,
       dropped: false,
     };
     this.#sessions.set(id, session);
     this.#count(session);
-    this.#owner.joined(session);
+    // The bytes lie in the link's own buffer, which is used again.
+    this.#owner.joined(session, data === undefined ? undefined : Buffer.from(data));
   }
 
   message(id: number, bytes: Buffer, start: number, end: number): void {
@@ -472,7 +499,14 @@ export class RegisteredGateway implements Gateway {
     this.#owner.message(session, bytes.subarray(start, end));
   }
 
-  handoffRefused(_id: number, _refused: body.HandoffRefused): void {}
+  /** Each answers one Handoff, and comes before the session's end: nothing can cross it. */
+  handoffRefused(id: number, { code, message }: body.HandoffRefused): void {
+    const session = this.#known(id, "HandoffRefused");
+    if (!this.#handoffs.has(id))
+      throw unexpected(`HandoffRefused for session ${id}, which was not to be handed over,`);
+    this.#handoffs.failed(id, code, message);
+    this.#count(session);
+  }
 
   bindRefused(id: number, user: string): void {
     const session = this.#known(id, "BindRefused");
@@ -491,13 +525,20 @@ export class RegisteredGateway implements Gateway {
     const session = this.#known(id, "CLDisconnected");
     this.#sessions.delete(id);
     this.#uncount(session);
-    if (!session.dropped) {
-      // The acknowledgement: the gateway may use the slot again.
-      toGateway.drop(this.#log, id);
-      this.#appended();
-      session.dropped = true;
+    if (end.reason === "handoff") {
+      this.#handoffs.done(id);
+    } else {
+      this.#handoffs.failed(id, "session-ended", `the session has ended: ${end.reason}`);
+      if (!session.dropped) this.#acknowledge(id);
     }
+    session.dropped = true;
     this.#owner.left(session, end);
+  }
+
+  /** The session's end is known: the gateway may use the slot again. A Handoff that it crossed is no acknowledgement. */
+  #acknowledge(id: number): void {
+    toGateway.drop(this.#log, id);
+    this.#appended();
   }
 
   setHealth(health: GatewayHealth): void {
@@ -532,6 +573,12 @@ export class RegisteredGateway implements Gateway {
     return session;
   }
 
+  /** A session that can be sent to: neither dropped nor about to be another manager's. */
+  #reachable(id: number): LiveSession | undefined {
+    const session = this.#sessions.get(id);
+    return session?.dropped === false && !this.#handoffs.has(id) ? session : undefined;
+  }
+
   #anyFramed(sessions: readonly number[]): boolean {
     return sessions.some((id) => isFramed(this.#sessions.get(id) ?? {}));
   }
@@ -549,7 +596,7 @@ export class RegisteredGateway implements Gateway {
   }
 
   #setUser(session: LiveSession, user: string | undefined): void {
-    const counted = isCounted(session);
+    const counted = this.#isCounted(session);
     if (counted && session.user !== undefined) this.#users.remove(session.user);
     session.user = user;
     if (counted && user !== undefined) this.#users.add(user);
@@ -557,16 +604,21 @@ export class RegisteredGateway implements Gateway {
 
   /** A session is one that messages to its names go to, if it is. */
   #count(session: LiveSession): void {
-    if (!isCounted(session)) return;
+    if (!this.#isCounted(session)) return;
     if (session.user !== undefined) this.#users.add(session.user);
     for (const group of session.groups) this.#groups.add(group);
   }
 
   /** It is no more. */
   #uncount(session: LiveSession): void {
-    if (!isCounted(session)) return;
+    if (!this.#isCounted(session)) return;
     if (session.user !== undefined) this.#users.remove(session.user);
     for (const group of session.groups) this.#groups.remove(group);
+  }
+
+  /** Whether messages to a user or a group go to it. */
+  #isCounted({ id, admitted, dropped }: LiveSession): boolean {
+    return admitted && !dropped && !this.#handoffs.has(id);
   }
 
   #checkFits(payload: Buffer, maxBytes: number): void {
@@ -584,11 +636,6 @@ const UNFRAMED = "none";
 /** Whether each payload there is one whole message. */
 function isFramed({ framing = UNFRAMED }: { readonly framing?: string | undefined }): boolean {
   return framing !== UNFRAMED;
-}
-
-/** Whether messages to a user or a group go to it. */
-function isCounted({ admitted, dropped }: LiveSession): boolean {
-  return admitted && !dropped;
 }
 
 /** A payload in parts of at most `maxBytes`; mostly it is one. */

@@ -49,6 +49,8 @@ export interface Session {
   readonly rejoined: boolean;
   /** Of a session that was announced again: what its client had said that no manager has acknowledged, bytes. */
   readonly lostBytes: number;
+  /** Of a session that was another manager's: the name of that one, and the session's id there. */
+  readonly from?: { readonly manager: string; readonly session: number } | undefined;
   /** Whether it was dropped, and its end is on the way. It can't be sent to any more. */
   readonly dropped: boolean;
 }

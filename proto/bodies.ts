@@ -63,12 +63,13 @@ export const MAX_GROUPS = 256;
 /** The longest that an address may be banned at once: a year. */
 export const MAX_BAN_MS = 31_536_000_000;
 
-/** The longest blob that a manager can give along with a session. */
+/** The longest blob that a manager can give along with a session, bytes. */
 export const MAX_HANDOFF_BYTES = 61_440;
-const MANAGER_NAME_LENGTH = 64;
+/** The longest name of a manager, UTF-16 code units. */
+export const MAX_MANAGER_NAME_LENGTH = 64;
 
 const name = text(NAME_LENGTH);
-const managerName = text(MANAGER_NAME_LENGTH);
+const managerName = text(MAX_MANAGER_NAME_LENGTH);
 const session = integer(1, 2 ** 32 - 1);
 const handoffData = binUpTo(MAX_HANDOFF_BYTES);
 const port = integer(0, 65535);

@@ -135,7 +135,7 @@ const badValues = [
 
 function bodyFaults(type: number, bound: BodyBounds | undefined, keys: BodySpec["keys"]): Fault[] {
   const name = bound?.name ?? "";
-  const session = name.startsWith("CL") || name.startsWith("Drop") ? hex("00001000") : hex("");
+  const session = /^(CL|Drop|Handoff)/.test(name) ? hex("00001000") : hex("");
   const body = (map: Uint8Array) => frame(type, Buffer.concat([session, map]));
   const badMap = (what: string, map: Uint8Array): Fault => ({
     name: `${name} ${what}`,

@@ -58,6 +58,7 @@ const earlyFaults: readonly Fault[] = [
   fault("an early MsgGroup", "unexpected-frame", (batch) => toGateway.messageGroup(batch, "a", epoch)),
   fault("an early MsgUser", "unexpected-frame", (batch) => toGateway.messageUser(batch, "a", epoch)),
   fault("an early Admit", "unexpected-frame", (batch) => toGateway.admit(batch, 0x00100000)),
+  fault("an early Handoff", "unexpected-frame", (batch) => toGateway.handoff(batch, 1, { manager: "a" })),
   fault("an early Shutdown", "unexpected-frame", (batch) => toGateway.shutdown(batch)),
   fault("an early Pong", "unexpected-frame", (batch) => toGateway.pong(batch, { seq: 0, at: 0 })),
   fault("an early Ack", "unexpected-frame", (batch) => toGateway.ack(batch, 0)),

@@ -3,14 +3,14 @@ import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { describe, type TestContext, test } from "node:test";
-import { Command } from "commander";
 import type { GatewayView, SessionView } from "../../manager-stub/api-views.ts";
-import { CtlError, ctlCommand } from "../../manager-stub/ctl.ts";
+import { CtlError } from "../../manager-stub/ctl.ts";
 import { TestClient } from "../helpers/client.ts";
 import { socketPath, startTestGateway } from "../helpers/rig.ts";
 import { next, until } from "../helpers/wait.ts";
 import { end, prints, run, start, startProcess } from "./manager-process.ts";
 import { RawGateway } from "./raw-gateway.ts";
+import { ctl, ctlPrinting } from "./run-ctl.ts";
 
 /** A table with one space between its cells. */
 function squeezed(text: string): string {
@@ -26,20 +26,6 @@ async function answering(t: TestContext, answer: RequestListener): Promise<numbe
     server.closeAllConnections();
   });
   return (server.address() as AddressInfo).port;
-}
-
-/** Runs `ctl` in this process, against the API on `port`, and gives what it prints. */
-async function ctl(port: number, ...args: readonly string[]): Promise<string> {
-  let printed = "";
-  const command = ctlCommand((text) => {
-    printed += text;
-  });
-  for (const one of [command, ...command.commands]) one.configureOutput({ writeErr: () => {} });
-  const program = new Command()
-    .option("--http <address>")
-    .setOptionValue("http", { host: "127.0.0.1", port });
-  await program.addCommand(command).parseAsync(["ctl", ...args], { from: "user" });
-  return printed;
 }
 
 describe("ctl beside a manager, a gateway and its clients", () => {
@@ -239,6 +225,7 @@ describe("ctl's tables", () => {
       transport: "tcp",
       listener: "game",
       user: null,
+      from: null,
       joinedAt: "2026-01-01T12:00:00.000Z",
     };
     const sessions: readonly SessionView[] = [
@@ -258,6 +245,35 @@ describe("ctl's tables", () => {
       "1        1048576  -                    -           unix       local     2026-01-01T12:00:00.000Z",
     ];
     assert.equal(await ctl(port, "sessions"), `${rows.join("\n")}\n`);
+  });
+});
+
+describe("ctl watch", () => {
+  test("tells which manager had a client before", async (t) => {
+    const joined = {
+      gateway: 1,
+      session: 7,
+      addr: "203.0.113.9",
+      port: 50_514,
+      listener: "game",
+      user: null,
+    };
+    const from = { manager: "login\u2028", session: 2_097_159 };
+    const port = await answering(t, (_request, response) => {
+      response.end(`event: join\ndata: ${JSON.stringify({ ...joined, from })}\n\n`);
+    });
+    let printed = "";
+    const watch = ctlPrinting(
+      port,
+      (text) => {
+        printed += text;
+      },
+      "watch",
+    );
+    await assert.rejects(watch, { name: "CtlError" });
+    const line =
+      "join             1/7 from 203.0.113.9:50514 through game, from manager login\ufffd (2097159)\n";
+    assert.equal(printed.slice(printed.indexOf("  ") + 2), line);
   });
 });
 

@@ -164,6 +164,38 @@ describe("docs/manager.md", () => {
     ]);
   });
 
+  test("has an example of handing sessions over that works", async (t) => {
+    const [, , , example = ""] = matches(page, /```ts\n(.*?)```/gs);
+    const listen = `unix:${temporaryDirectory(t)}/manager.sock`;
+    const make = () => new ManagerServer({ listen });
+    const body = example.replace("new ManagerServer", "make");
+    const manager: ManagerServer = new Function("make", `${body}\nreturn server;`)(make);
+    await manager.listen();
+    t.after(() => manager.close());
+    const gateway = await RawGateway.registered(t, listen);
+    const [first, second] = [session(0), session(1)];
+    gateway.join(first);
+    gateway.message(first, "to battle");
+    const back = { from: "battle", fromSession: 7, data: Buffer.from("spoils") };
+    gateway.send((batch) => toManager.join(batch, second, { ...JOIN, ...back }));
+    assert.deepEqual(await gateway.sync(), [
+      ["Handoff", first, "battle", '{"level":3}'],
+      ["Msg", second, "back with spoils"],
+    ]);
+    gateway.refuseHandoff(first);
+    const told = [...(await gateway.sync()), ...(await gateway.sync())];
+    assert.deepEqual(told, [["Msg", first, "refused as no-slot"]]);
+  });
+
+  test("says of each code of a handoff with which status it is answered", () => {
+    const [, statuses = ""] = /handoffStatuses.*? = \{\n(.*?)\n\}/s.exec(source("http-api")) ?? [];
+    const listed = [...statuses.matchAll(/"([\w-]+)": (\d+)/g)].map(([, code, status]) => [code, status]);
+    const others = ["no-manager", "no-slot", "gateway-lost"].map((code) => [code, "503"]);
+    assert.equal(listed.length, 6);
+    for (const [code, status] of [...listed, ...others])
+      assert.match(page, new RegExp(`^\\| ${status} \\|[^|]*\`${code}\``, "m"));
+  });
+
   test("has an example that works", async (t) => {
     const [, example = ""] = /```ts\n(.*?)```/s.exec(page) ?? [];
     const directory = temporaryDirectory(t);

@@ -4,10 +4,12 @@ import { describe, type TestContext, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import type { ApiEvents } from "../../manager-stub/api-views.ts";
 import type { ManagerServer, Session } from "../../manager-stub/index.ts";
+import { toManager } from "../../proto/from-gateway.ts";
 import { startManager, startRig, startTestGateway } from "../helpers/rig.ts";
 import { next, until } from "../helpers/wait.ts";
 import { type Api, startApi } from "./api.ts";
-import { LEFT } from "./raw-gateway.ts";
+import { startJoined } from "./joined.ts";
+import { JOIN, LEFT, session } from "./raw-gateway.ts";
 
 /** What an event may tell, whichever it is. */
 type Data = Partial<Omit<ApiEvents["gatewayDown"] & ApiEvents["leave"], "gateway" | "session">>;
@@ -77,7 +79,7 @@ describe("GET /api/events", () => {
     const joined = next<[Session]>(manager, "join");
     const player = await client();
     const { localPort: port } = player.socket;
-    const [{ id: session, joinedAt }] = await joined;
+    const [{ id, joinedAt }] = await joined;
     const notText = Buffer.from([0xff, 0xfe, 0x00]);
     const parts = ['line\u2028\n\n"grüß"\u0000', "\ufeffmark", notText];
     for (const [index, part] of parts.entries()) {
@@ -89,23 +91,33 @@ describe("GET /api/events", () => {
     const end = events.at(-1)?.[1].end;
     const described = {
       gateway: 1,
-      session,
+      session: id,
       addr: "127.0.0.1",
       port,
       transport: "tcp",
       listener: view.endpoints[0]?.name,
       user: null,
+      from: null,
       joinedAt: new Date(joinedAt).toISOString(),
     };
     assert.deepEqual(events, [
       ["join", described],
-      ["message", { gateway: 1, session, text: parts[0] }],
-      ["message", { gateway: 1, session, text: parts[1] }],
-      ["message", { gateway: 1, session, base64: notText.toString("base64") }],
+      ["message", { gateway: 1, session: id, text: parts[0] }],
+      ["message", { gateway: 1, session: id, text: parts[1] }],
+      ["message", { gateway: 1, session: id, base64: notText.toString("base64") }],
       ["leave", { ...described, end }],
     ]);
     const inBytes = parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0);
     assert.deepEqual([end?.by, end?.inBytes, end?.inMsgs], ["client", inBytes, 3]);
+  });
+
+  test("tells which manager had a client before", async (t) => {
+    const { manager, gateway } = await startJoined(t);
+    const listener = await Listener.open(t, await startApi(t, manager));
+    const from = { from: "login", fromSession: 2_097_159 };
+    gateway.send((batch) => toManager.join(batch, session(0), { ...JOIN, ...from }));
+    const [joined] = await listener.untilCount(1);
+    assert.deepEqual(joined?.[1].from, { manager: "login", session: 2_097_159 });
   });
 
   test("tells gateways that come, drain and go, and connections that are refused", async (t) => {

@@ -132,6 +132,7 @@ describe("GET /api/sessions", () => {
           transport: "tcp",
           listener: view.endpoints[0]?.name,
           user: null,
+          from: null,
           joinedAt: new Date(session.joinedAt).toISOString(),
         },
       ],

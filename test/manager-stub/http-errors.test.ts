@@ -11,6 +11,7 @@ const here = session(0);
 const dropped = session(1);
 const SEND = `/api/sessions/1/${here}/send`;
 const DROP = `/api/sessions/1/${here}/drop`;
+const HANDOFF = `/api/sessions/1/${here}/handoff`;
 const BROADCAST = "/api/broadcast";
 const SHUTDOWN = "/api/gateways/1/shutdown";
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
@@ -89,6 +90,23 @@ const badBodies: readonly BadBody[] = [
     body: { text: "a" },
     message: "the body has an unknown key 'text'; it may have discard, reason, code, banMs",
   },
+  { path: HANDOFF, body: {}, message: "manager must be a name" },
+  { path: HANDOFF, body: { manager: "" }, message: "manager must be a name" },
+  {
+    path: HANDOFF,
+    body: { manager: "x".repeat(65) },
+    message: "manager must have at most 64 characters",
+  },
+  {
+    path: HANDOFF,
+    body: { manager: "battle", text: "a", base64: "YQ==" },
+    message: "the body must not have both 'text' and 'base64'",
+  },
+  {
+    path: HANDOFF,
+    body: { manager: "battle", data: "a" },
+    message: "the body has an unknown key 'data'; it may have text, base64, manager",
+  },
   { path: SHUTDOWN, body: { drainMs: 1.5 }, message: "drainMs must be a whole number from 0 to 86400000" },
   {
     path: SHUTDOWN,
@@ -148,7 +166,9 @@ const badRequests: readonly BadRequest[] = [
   { method: "POST", path: `/api/sessions/2/${here}/drop`, ...noGateway("2") },
   { method: "POST", path: `/api/sessions/1/${dropped}/send`, ...gone },
   { method: "POST", path: `/api/sessions/1/${dropped}/drop`, ...gone },
+  { method: "POST", path: `/api/sessions/1/${dropped}/handoff`, ...gone },
   { method: "POST", path: `/api/sessions/1/${session(2)}/send`, ...gone },
+  { method: "POST", path: `/api/sessions/1/${session(2)}/handoff`, ...gone },
   { method: "POST", path: "/api/sessions/1/0/drop", ...gone },
   { method: "POST", path: "/api/sessions/1/9999999999/drop", ...gone },
   {
@@ -200,6 +220,9 @@ const badRequests: readonly BadRequest[] = [
   { method: "GET", path: "/api/sessions?page=2", ...badQuery("unknown option 'page'") },
 ];
 
+/** What a right request has, by the end of its path. */
+const bodies: Readonly<Record<string, object>> = { send: { text: "a" }, handoff: { manager: "battle" } };
+
 describe("a request that is wrong", () => {
   test("in its body is answered with what is wrong with it", async (t) => {
     const { api, untouched } = await setUp(t);
@@ -217,7 +240,7 @@ describe("a request that is wrong", () => {
   test("in its method, path or query is answered with what is wrong with it", async (t) => {
     const { api, untouched } = await setUp(t);
     for (const { method, path, status, code, message } of badRequests) {
-      const body = path.endsWith("/send") ? { text: "a" } : undefined;
+      const body = bodies[path.split("/").at(-1) ?? ""];
       const answer = await api.call(method, path, { body });
       assert.deepEqual([answer.status, answer.body], [status, { code, message }], `${method} ${path}`);
     }
@@ -253,8 +276,18 @@ describe("a request that is wrong", () => {
 
   test("whatever its body is, is never a fault of the manager", async (t) => {
     const { api } = await setUp(t);
-    const path = fc.constantFrom(SEND, DROP, BROADCAST);
-    const key = fc.constantFrom("text", "base64", "gateway", "discard", "reason", "code", "__proto__", "x");
+    const path = fc.constantFrom(SEND, DROP, HANDOFF, BROADCAST);
+    const key = fc.constantFrom(
+      "text",
+      "base64",
+      "gateway",
+      "manager",
+      "discard",
+      "reason",
+      "code",
+      "__proto__",
+      "x",
+    );
     const body = fc.oneof(
       fc.json(),
       fc.string(),

@@ -165,6 +165,17 @@ export class RawGateway {
     this.send((batch) => toManager.disconnected(batch, id, { ...LEFT, ...end }));
   }
 
+  /** Does not hand a session over. */
+  refuseHandoff(id: number, code = "no-slot", manager = "battle"): void {
+    const refused = { manager, code, message: `refused as ${code}` };
+    this.send((batch) => toManager.handoffRefused(batch, id, refused));
+  }
+
+  /** A session is another manager's. */
+  handedOver(id: number): void {
+    this.disconnected(id, { by: "manager", reason: "handoff" });
+  }
+
   ping(ping: Partial<body.Ping> = {}): void {
     this.send((batch) => toManager.ping(batch, { seq: 1, at: 2, sessions: 0, capacity: 10, ...ping }));
   }
@@ -230,6 +241,15 @@ function describe(type: number, data: Buffer): Told {
     case FromManager.DropDiscard: {
       const id = data.readUInt32LE();
       return data.length === SESSION_BYTES ? [name, id] : [name, id, body.drop(map(SESSION_BYTES), name)];
+    }
+    case FromManager.Handoff: {
+      const { manager, data: blob } = body.handoff(map(SESSION_BYTES), name);
+      return [
+        name,
+        data.readUInt32LE(),
+        manager,
+        ...(blob === undefined ? [] : [Buffer.from(blob).toString()]),
+      ];
     }
     case FromManager.Admit:
       return [name, data.readUInt32LE()];

@@ -148,7 +148,7 @@ describe("what is held of an unfinished frame", () => {
 describe("headers that are refused", () => {
   const refused: readonly [string, Buffer, ProtocolErrorCode][] = [
     ["a type whose low byte is a known one", header(0x100, 0), "unknown-type"],
-    ["a reserved type", header(38, 0), "unknown-type"],
+    ["a type that nobody sends", header(40, 0), "unknown-type"],
     ["a payload over maxFrame", header(MsgAll, MIB + 1), "frame-too-big"],
     ["a map over 65,536 bytes", header(Registered, 64 * 1024 + 1), "frame-too-big"],
     ["a map without a byte", header(Registered, 0), "bad-length"],
@@ -171,7 +171,7 @@ describe("headers that are refused", () => {
   test("a reader that refused a header reads no more", () => {
     const { reader, frames } = collectingReader(fromManagerBounds, MIB);
     assert.throws(
-      () => reader.push(Buffer.concat([header(38, 0), conversationBytes])),
+      () => reader.push(Buffer.concat([header(40, 0), conversationBytes])),
       refusal("unknown-type"),
     );
     reader.push(conversationBytes);

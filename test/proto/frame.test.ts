@@ -41,7 +41,7 @@ for (const [sender, bounds, types] of directions) {
     });
 
     test("a type that is not in the table is refused, whatever its length", () => {
-      for (const type of [5, 15, 21, 31, 38, 40, 255, 256, 0x10000, 0xffffffff]) {
+      for (const type of [5, 15, 21, 31, 40, 255, 256, 0x10000, 0xffffffff]) {
         assert.equal(bounds.has(type), false);
         for (const length of [0, 8, 0xffffffff])
           assert.throws(

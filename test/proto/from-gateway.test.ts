@@ -148,9 +148,10 @@ describe("what a manager hears", () => {
   test("a body that is no map, or not the frame's own, is refused and tells no handler", () => {
     for (const [name, type] of Object.entries(FromGateway)) {
       if (name === "Msg" || name === "Ack" || name === "BindRefused") continue;
-      const send = name.startsWith("CL")
-        ? sessionFrame.bind(undefined, type, 7)
-        : frame.bind(undefined, type);
+      const send =
+        name.startsWith("CL") || name === "HandoffRefused"
+          ? sessionFrame.bind(undefined, type, 7)
+          : frame.bind(undefined, type);
       assert.throws(() => hear(send(hex("c0"))), refusal("bad-map"));
       assert.throws(() => hear(send(hex("80"))), refusal("bad-body", RegExp(`^${name}\\.`)));
     }
