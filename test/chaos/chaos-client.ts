@@ -53,6 +53,8 @@ export class ChaosClient {
   readonly #faults: Faults;
   readonly #splitter: RecordSplitter;
   #lastHeard = { from: 0, seq: 0 };
+  /** Which manager it has heard last, in whatever way, and which it had when it said bye. */
+  #lastManager = 0;
   #byeSaidTo = 0;
 
   constructor(id: number, port: number, framed: boolean, permanent: boolean, faults: Faults) {
@@ -141,7 +143,7 @@ export class ChaosClient {
   }
 
   #sayBye(): void {
-    this.#byeSaidTo = this.#lastHeard.from;
+    this.#byeSaidTo = this.#lastManager;
     this.say(0, Kind.bye);
     this.saidBye ??= this.sent;
   }
@@ -163,8 +165,9 @@ export class ChaosClient {
       this.#directedBy(sender).take(seq);
       this.#lastHeard = { from: sender, seq };
     }
-    // One that was asked before may have died without having heard it.
-    if (this.leaving === "bye" && sender > this.#byeSaidTo) this.#sayBye();
+    this.#lastManager = sender;
+    // One that was asked before may have died without having heard it, or have handed this client over.
+    if (this.leaving === "bye" && sender !== this.#byeSaidTo) this.#sayBye();
   }
 
   #directedBy(manager: number): Sequence {

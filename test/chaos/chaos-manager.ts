@@ -1,14 +1,15 @@
 /**
  * The logic of a manager in a chaos run: streams numbered records to its sessions, now and then one to a group, a user,
- * some of them or all, changes who is called what, ends those who ask for it, and notes everything in a journal.
+ * some of them or all, changes who is called what, hands some to another manager, ends those who ask for it, and notes
+ * everything in a journal.
  */
 
-import type { ManagerServer, Session } from "../../manager-stub/index.ts";
+import type { HandoffError, ManagerServer, Session } from "../../manager-stub/index.ts";
 import type { Random } from "../fuzz/random.ts";
 import { idOf } from "./chaos-client.ts";
 import { bodyBytes } from "./crowd.ts";
 import type { Journal } from "./journal.ts";
-import { Membership, nameOf, namesOf, withGroup, withoutGroup, withUser } from "./membership.ts";
+import { Membership, type Names, nameOf, namesOf, withGroup, withoutGroup, withUser } from "./membership.ts";
 import { Kind, RecordSplitter, readRecord, writeRecord } from "./record.ts";
 
 export interface ChaosManagerOptions {
@@ -21,6 +22,10 @@ export interface ChaosManagerOptions {
   readonly window: number;
   /** The largest record's body: what is cut into several frames can be lost in part with its manager. */
   readonly maxBodyBytes: number;
+  /** The manager that sessions are handed to, by the name that the gateway knows it by; undefined: none are. */
+  readonly handsTo?: string | undefined;
+  /** How much of what a session says lies before the first record that begins; where that is not known, none is looked for. */
+  readonly skipBytes?: (session: number) => number;
 }
 
 /** Something that is done now and then: once for so many records that were sent to one client each. */
@@ -38,6 +43,9 @@ interface Guest {
   sent: number;
   heard: number;
   place: number;
+  saidBye: boolean;
+  /** While it is being handed over: what it is called if it stays. */
+  handing: Names | undefined;
 }
 
 /** So many records to one client for each that goes to several in one of these ways, and for each change of names. */
@@ -46,6 +54,7 @@ const RECORDS_FOR_EACH_TO_GROUP = 12;
 const RECORDS_FOR_EACH_TO_USER = 8;
 const RECORDS_FOR_EACH_TO_MANY = 20;
 const RECORDS_FOR_EACH_NAME = 6;
+const RECORDS_FOR_EACH_HANDOFF = 5;
 const TO_ALL_BYTES = 600;
 const TO_MANY_BYTES = 1200;
 
@@ -57,6 +66,12 @@ const MANY = 9;
 const NAMED_AT_ONCE_SHARE = 0.3;
 /** Of the changes of names, so many are of users. */
 const BIND_SHARE = 0.3;
+/** What goes with a handoff is mostly short, and may be as long as is allowed. */
+const HANDOFF_BYTES = 300;
+const LARGE_HANDOFF_BYTES = 61_000;
+const LARGE_HANDOFF_SHARE = 0.01;
+/** Why a session may not have been handed over: the other manager had no link, or the client has left. */
+const EXPECTED_REFUSALS: readonly string[] = ["no-manager", "session-ended"];
 
 export class ChaosManager {
   readonly #options: ChaosManagerOptions;
@@ -64,12 +79,14 @@ export class ChaosManager {
   readonly #order: Guest[] = [];
   /** By session. */
   readonly #membership = new Membership();
-  readonly #errands: readonly Errand[];
+  readonly #errands: Errand[];
   #sent = 0;
   /** How many records were sent to each group and user, to all and to many. */
   readonly #sequences = new Map<string, number>();
-  /** What finds records in what a session says, where that can be. */
-  readonly #readers = new Map<number, RecordSplitter>();
+  /** How many were sent to each client alone; one may come again. */
+  readonly #sentTo = new Map<number, number>();
+  /** What finds records in what a session says, where that can be, behind so many bytes. */
+  readonly #readers = new Map<number, { readonly splitter: RecordSplitter; skipBytes: number }>();
 
   constructor(options: ChaosManagerOptions) {
     this.#options = options;
@@ -85,15 +102,17 @@ export class ChaosManager {
         run: () => this.#rename(this.#options.random.pick(this.#order)),
       },
     ];
+    if (options.handsTo !== undefined)
+      this.#errands.push({ every: RECORDS_FOR_EACH_HANDOFF, done: 0, run: () => this.#handOver() });
     server.on("gatewayUp", () => journal.up());
-    server.on("join", (session) => this.#joined(session));
+    server.on("join", (session, data) => this.#joined(session, data));
     server.on("leave", ({ id }, end) => {
       journal.left(id, end);
       this.#forget(id);
     });
     server.on("message", ({ id }, payload) => {
       journal.message(id, payload);
-      this.#readers.get(id)?.push(payload);
+      this.#read(id, payload);
     });
   }
 
@@ -114,29 +133,38 @@ export class ChaosManager {
     for (const { client, sent } of this.#guests.values()) yield [client, sent];
   }
 
-  #joined(session: Session): void {
-    const { server, journal, random } = this.#options;
-    journal.joined(session);
+  #joined(session: Session, data: Buffer | undefined): void {
+    const { server, journal, random, skipBytes } = this.#options;
+    journal.joined(session, data);
     const framed = session.framing !== "none";
-    const guest = {
-      session,
-      client: idOf(session.addr),
-      framed,
-      sent: 0,
-      heard: 0,
-      place: this.#order.length,
-    };
+    const client = idOf(session.addr);
+    const sent = this.#sentTo.get(client) ?? 0;
+    const state = { sent, heard: sent, saidBye: false, handing: undefined };
+    const guest: Guest = { session, client, framed, place: this.#order.length, ...state };
     this.#guests.set(session.id, guest);
     this.#order.push(guest);
-    // What it says without framing may begin in the middle of a record, after what was lost with another manager.
-    if (framed || !session.rejoined)
-      this.#readers.set(session.id, new RecordSplitter(false, (bytes) => this.#heard(guest, bytes)));
+    // What it says without framing may begin in the middle of a record, after what another manager has got.
+    if (framed || !session.rejoined) {
+      const splitter = new RecordSplitter(false, (bytes) => this.#heard(guest, bytes));
+      this.#readers.set(session.id, { splitter, skipBytes: skipBytes?.(session.id) ?? 0 });
+    }
     this.#membership.set(session.id, namesOf(session));
     // Who has a name before it is let in has it then.
     if (random.chance(NAMED_AT_ONCE_SHARE)) this.#rename(guest);
-    if (session.admitted) return;
-    journal.admits(session.id);
-    this.#expect(server.admit(session), true, `admit(${session.id})`);
+    if (!session.admitted) {
+      journal.admits(session.id);
+      this.#expect(server.admit(session), true, `admit(${session.id})`);
+    }
+    // A client that has said bye to another manager says it again to the one that it hears.
+    if (session.from !== undefined) this.#send(guest);
+  }
+
+  #read(id: number, payload: Buffer): void {
+    const reader = this.#readers.get(id);
+    if (reader === undefined) return;
+    const skip = Math.min(reader.skipBytes, payload.length);
+    reader.skipBytes -= skip;
+    reader.splitter.push(payload.subarray(skip));
   }
 
   #heard(guest: Guest, bytes: Buffer): void {
@@ -144,10 +172,48 @@ export class ChaosManager {
     if (record === undefined) return;
     if (record.heardFrom === this.#options.incarnation) guest.heard = record.heard;
     if (record.kind !== Kind.bye || guest.session.dropped) return;
+    guest.saidBye = true;
+    if (guest.handing === undefined) this.#drop(guest);
+  }
+
+  #drop(guest: Guest): void {
     this.#send(guest);
     this.#options.journal.drops(guest.session.id);
     this.#expect(this.#options.server.drop(guest.session), true, `drop(${guest.session.id})`);
     this.#unlist(guest);
+  }
+
+  /** Gives a session to the other manager. */
+  #handOver(): void {
+    const { server, journal, random, incarnation, handsTo = "" } = this.#options;
+    const guest = random.pick(this.#order);
+    const { session, client } = guest;
+    const seq = this.#next("handoffs");
+    const head = { kind: Kind.handoff, sender: incarnation, receiver: client, seq, heardFrom: 0, heard: 0 };
+    const isLarge = random.chance(LARGE_HANDOFF_SHARE);
+    const data = writeRecord(head, random.below(isLarge ? LARGE_HANDOFF_BYTES : HANDOFF_BYTES));
+    journal.handsOver(session.id, data);
+    guest.handing = this.#membership.of(session.id);
+    this.#unlist(guest);
+    server.handoff(session, handsTo, data).then(
+      () => this.#expect(this.#guests.has(session.id), false, `handoff of ${session.id}: still being there`),
+      ({ code }: HandoffError) => this.#keep(guest, code),
+    );
+    this.#expect(server.send(session, data), false, `send to ${session.id}, which is being handed over,`);
+  }
+
+  /** A session was not handed over. */
+  #keep(guest: Guest, code: string): void {
+    const { journal } = this.#options;
+    const { id } = guest.session;
+    const { handing } = guest;
+    if (!EXPECTED_REFUSALS.includes(code)) journal.amiss(`session ${id} was not handed over: ${code}`);
+    if (code !== "session-ended") journal.keeps(id);
+    if (handing === undefined || !this.#guests.has(id)) return;
+    guest.handing = undefined;
+    guest.place = this.#order.push(guest) - 1;
+    this.#membership.set(id, handing);
+    if (guest.saidBye) this.#drop(guest);
   }
 
   #send(guest: Guest): void {
@@ -156,6 +222,7 @@ export class ChaosManager {
     if (session.dropped) return;
     this.#sent++;
     guest.sent++;
+    this.#sentTo.set(client, guest.sent);
     journal.sends(session.id, guest.sent);
     const head = { kind: Kind.toClient, sender: incarnation, receiver: client, seq: guest.sent };
     const length = Math.min(bodyBytes(random, framed), maxBodyBytes);

@@ -7,7 +7,8 @@ import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import type { Session, SessionEnd } from "../../manager-stub/index.ts";
 
 export interface Journal {
-  joined(session: Session): void;
+  /** @param data what the manager that had it before has said of it */
+  joined(session: Session, data?: Buffer): void;
   message(session: number, payload: Buffer): void;
   left(session: number, end: SessionEnd): void;
   /** The gateway listens: it has told all that it holds. */
@@ -26,7 +27,11 @@ export interface Journal {
   binds(session: number, user: number): void;
   admits(session: number): void;
   drops(session: number): void;
+  /** Hands a session to another manager, with something for that one. */
+  handsOver(session: number, data: Buffer): void;
 
+  /** The gateway has not handed it over. */
+  keeps(session: number): void;
   /** The manager has found something wrong by itself. */
   amiss(what: string): void;
 }
@@ -46,6 +51,8 @@ const entryKinds = [
   "binds",
   "admits",
   "drops",
+  "handsOver",
+  "keeps",
   "amiss",
 ] as const;
 type EntryKind = (typeof entryKinds)[number];
@@ -66,6 +73,7 @@ export class FileJournal implements Journal {
     this.#file = openSync(path, "a");
   }
 
+  /** Of what is killed nobody hands over anything: data is not noted. */
   joined(session: Session): void {
     const groups = [...session.groups];
     this.#write("joined", session.id, Buffer.from(JSON.stringify({ ...session, groups })));
@@ -123,6 +131,14 @@ export class FileJournal implements Journal {
     this.#write("drops", session, NO_BYTES);
   }
 
+  handsOver(session: number, data: Buffer): void {
+    this.#write("handsOver", session, data);
+  }
+
+  keeps(session: number): void {
+    this.#write("keeps", session, NO_BYTES);
+  }
+
   amiss(what: string): void {
     this.#write("amiss", 0, Buffer.from(what));
   }
@@ -165,6 +181,8 @@ function tell(journal: Journal, kind: EntryKind | undefined, session: number, by
   else if (kind === "sendsMany") tellMany(journal, bytes);
   else if (kind === "admits") journal.admits(session);
   else if (kind === "drops") journal.drops(session);
+  else if (kind === "handsOver") journal.handsOver(session, bytes);
+  else if (kind === "keeps") journal.keeps(session);
   else if (kind === "amiss") journal.amiss(bytes.toString());
 }
 

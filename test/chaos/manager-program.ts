@@ -6,8 +6,8 @@
 
 import { ManagerServer } from "../../manager-stub/index.ts";
 import { Random } from "../fuzz/random.ts";
+import { capacityOf } from "./account-parts.ts";
 import { ChaosManager } from "./chaos-manager.ts";
-import { capacityOf } from "./incarnation.ts";
 import { FileJournal } from "./journal.ts";
 
 const PING_MS = 100;

@@ -18,6 +18,8 @@ export const Kind = {
   toGroup: 5,
   toUser: 6,
   toMany: 7,
+  /** From a manager to the one that it hands a client to. */
+  handoff: 8,
 } as const;
 
 /** Where the parts of a record lie. The checksum covers all that is behind it. */
@@ -105,6 +107,11 @@ export class RecordSplitter {
   /** Bytes of a record that is not whole. */
   get heldBytes(): number {
     return this.#heldBytes;
+  }
+
+  /** The beginning of a record that is not whole. */
+  get held(): Buffer {
+    return Buffer.concat(this.#held);
   }
 
   /** Takes what was read; it is kept. */
