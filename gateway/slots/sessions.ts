@@ -336,7 +336,8 @@ export class Sessions implements SlotOwner {
     if (slot.phase === "starting") this.#turnAway(slot, "left-early");
     if (!isOpen(slot.phase)) return;
     slot.cause ??= { by: "client", reason: "client-closed" };
-    this.table.arm(slot, this.#clock.now() + this.#limits.halfCloseMs);
+    // Who waits to be admitted has said something, perhaps, that is still to be told.
+    if (slot.phase !== "asking") this.#armHalfClose(slot);
   }
 
   closed(slot: Slot, error: NodeJS.ErrnoException | undefined): void {
@@ -664,6 +665,7 @@ export class Sessions implements SlotOwner {
   }
 
   #enter(slot: Slot): void {
+    if (!slot.admitted && slot.cause !== undefined) this.#armHalfClose(slot);
     slot.admitted = true;
     slot.roster?.enter(slot);
     slot.readSince = this.#clock.now();
@@ -691,6 +693,11 @@ export class Sessions implements SlotOwner {
     connection.finish(farewell ?? { reason: cause?.reason ?? "error" });
     // What the client still sends is read and thrown away, so that the close is no reset.
     connection.resume();
+  }
+
+  /** A client that has shut down its sending side is still sent to for a while. */
+  #armHalfClose(slot: Slot): void {
+    this.table.arm(slot, this.#clock.now() + this.#limits.halfCloseMs);
   }
 
   /** A connection that is being ended must be gone by then, or is closed once more. */

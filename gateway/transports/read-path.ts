@@ -67,8 +67,17 @@ export function sharedReadPath(): ReadPath {
     const socket = new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
     // The server counts its sockets through these, and closes only when the last has gone.
     Object.assign(socket, { server, _server: server });
+    socket.on("resume", onResume);
     return withTarget(socket, target);
   };
+}
+
+/**
+ * Node begins to read a socket at the end of the turn in which it was first resumed, also where it was paused again
+ * meanwhile. With a buffer of its own it would then go on reading for good: nothing but another pause stops it.
+ */
+function onResume(this: Socket): void {
+  if (this.isPaused()) this.pause();
 }
 
 function withTarget(socket: Socket, target: ReadTarget): TargetedSocket {

@@ -3,11 +3,25 @@
  * as lost, and how it left.
  */
 
-import { type ChaosClient, idOf } from "./chaos-client.ts";
+import { type AccountTotals, incarnationOf } from "./account-parts.ts";
+import { type ChaosClient, type Farewell, idOf } from "./chaos-client.ts";
 import type { Faults } from "./faults.ts";
 import type { GatewayTap, TappedSession } from "./gateway-tap.ts";
-import { type AccountTotals, Incarnation } from "./incarnation.ts";
+import { Incarnation } from "./incarnation.ts";
 import type { Journal } from "./journal.ts";
+import { partsOf } from "./label.ts";
+import { type Names, NO_NAMES } from "./membership.ts";
+import { Kind, readRecord } from "./record.ts";
+import { type Completeness, checkHeard, type Tenure } from "./tenure.ts";
+
+/** What is counted for each kind of record. */
+const totalOf: Record<number, "toClients" | "toAll" | "toGroups" | "toUsers" | "toMany"> = {
+  [Kind.toClient]: "toClients",
+  [Kind.toAll]: "toAll",
+  [Kind.toGroup]: "toGroups",
+  [Kind.toUser]: "toUsers",
+  [Kind.toMany]: "toMany",
+};
 
 export class Account {
   readonly totals: AccountTotals = {
@@ -18,6 +32,13 @@ export class Account {
     fromClientsBytes: 0,
     toClients: 0,
     toAll: 0,
+    toGroups: 0,
+    toUsers: 0,
+    toMany: 0,
+    renames: 0,
+    handoffs: 0,
+    arrivals: 0,
+    keeps: 0,
     receivedBytes: 0,
   };
   readonly #clients: ReadonlyMap<number, ChaosClient>;
@@ -28,6 +49,8 @@ export class Account {
   readonly heardOf = new Map<number, number>();
   /** Bytes of each client that any incarnation has received. */
   readonly receivedOf = new Map<number, number>();
+  readonly #names = new Map<number, () => Names>();
+  readonly #handedData = new Map<number, Buffer>();
 
   constructor(clients: ReadonlyMap<number, ChaosClient>, tap: GatewayTap, faults: Faults) {
     this.#clients = clients;
@@ -43,16 +66,29 @@ export class Account {
       faults: this.#faults,
       totals: this.totals,
       heardOf: this.heardOf,
+      names: this.#names,
+      handedData: this.#handedData,
     };
     const incarnation = new Incarnation(number, parts);
     this.#incarnations.set(number, incarnation);
     return incarnation;
   }
 
-  /** Everything has come to its end: looks whether it was the right one. */
-  finish(): void {
+  /** How much a manager hears of a session before the first record begins. */
+  skipBytes(incarnation: number, session: number): number {
+    return this.#incarnations.get(incarnation)?.stays.get(session)?.skipBytes ?? 0;
+  }
+
+  /**
+   * Everything has come to its end: looks whether it was the right one.
+   *
+   * @param living the managers that have lived to the end
+   */
+  finish(living: readonly number[]): void {
+    const { size } = this.#handedData;
+    this.#faults.check(size === 0, "lost", `${size} sessions were handed over, and never came`);
     for (const [number, incarnation] of this.#incarnations) {
-      incarnation.finish(number === this.#incarnations.size);
+      incarnation.finish(living.includes(number));
       for (const { client, receivedBytes } of incarnation.stays.values())
         this.receivedOf.set(client.id, (this.receivedOf.get(client.id) ?? 0) + receivedBytes);
     }
@@ -60,16 +96,56 @@ export class Account {
     for (const client of this.#clients.values()) {
       this.#count(client);
       const session = sessions.get(client.id);
-      if (session === undefined) this.#checkRefused(client);
-      else this.#checkSession(client, session);
+      if (session === undefined) {
+        this.#checkRefused(client);
+        continue;
+      }
+      this.#checkSession(client, session);
+      this.#checkHeard(client, session);
+      this.#checkSeams(client, session);
     }
+  }
+
+  /** One manager after the other had the client, each of which has said something, and the gateway was told of it. */
+  #checkHeard({ id, heard, leaving }: ChaosClient, tapped: TappedSession): void {
+    let names = NO_NAMES;
+    const tenures = tapped.tenures.flatMap(({ capacity, session }): Tenure[] => {
+      const incarnation = this.#incarnations.get(incarnationOf(capacity));
+      if (incarnation === undefined) return [];
+      const tenure = incarnation.tenure(session, names);
+      names = incarnation.namesAfter(session) ?? names;
+      return [tenure];
+    });
+    checkHeard(`client ${id}`, heard, tenures, completenessOf(leaving), this.#faults);
+  }
+
+  /** A record in whose middle a client was handed over is whole where its parts are put together. */
+  #checkSeams({ id, leaving }: ChaosClient, { tenures }: TappedSession): void {
+    let parts: Buffer[] = [];
+    for (const { capacity, session } of tenures) {
+      const stay = this.#incarnations.get(incarnationOf(capacity))?.stays.get(session);
+      if (stay === undefined || stay.session.rejoined) return;
+      const { skippedRecord, skipped, skipBytes, splitter } = stay;
+      parts.push(...skipped);
+      if (skipBytes > 0) continue;
+      if (skippedRecord > 0) {
+        const record = readRecord(Buffer.concat(parts));
+        const what = `record ${skippedRecord} of client ${id}, which came in parts, came as ${record?.seq}`;
+        this.#faults.check(record?.seq === skippedRecord && record.sender === id, "harmed", what);
+        this.totals.fromClients++;
+      }
+      parts = [splitter.held];
+    }
+    const left = parts.reduce((sum, { length }) => sum + length, 0);
+    const isCutOff = leaving === "close" || leaving === "reset";
+    this.#faults.check(left === 0 || isCutOff, "lost", `of client ${id} a record has only come in part`);
   }
 
   #count({ heard, receivedBytes }: ChaosClient): void {
     this.totals.receivedBytes += receivedBytes;
-    for (const { directed, toAll } of heard.values()) {
-      this.totals.toClients += directed.last;
-      if (toAll !== undefined) this.totals.toAll += toAll.sequence.last - toAll.first + 1;
+    for (const label of heard) {
+      const total = totalOf[partsOf(label).kind];
+      if (total !== undefined) this.totals[total]++;
     }
   }
 
@@ -99,4 +175,10 @@ export class Account {
     if (leaving === "half-close") faults.check(handed === sentBytes, "lost", told);
     else if (leaving === "bye") faults.check(handed >= client.byeBytes, "lost", told);
   }
+}
+
+/** How much a client must have got that has left in this way. */
+function completenessOf(leaving: Farewell | undefined): Completeness {
+  if (leaving === "bye") return "all";
+  return leaving === "half-close" ? "all-but-the-last" : "any";
 }

@@ -5,6 +5,7 @@
 
 import { connect, type Socket } from "node:net";
 import type { Faults } from "./faults.ts";
+import { labelOf } from "./label.ts";
 import { Kind, RecordSplitter, readRecord, writeRecord } from "./record.ts";
 import { Sequence } from "./sequence.ts";
 
@@ -15,12 +16,8 @@ export type Farewell = (typeof farewells)[number];
 /** With more than this waiting to be taken it says no more. */
 const STUCK_BYTES = 64 * 1024;
 
-/** What one incarnation of the manager has said to a client. */
-export interface Heard {
-  readonly directed: Sequence;
-  /** Undefined until the first came. */
-  toAll: { readonly first: number; readonly sequence: Sequence } | undefined;
-}
+/** What it may get that is not for it alone; whether it should have is looked at later. */
+const kinds: readonly number[] = [Kind.toAll, Kind.toGroup, Kind.toUser, Kind.toMany];
 
 /** The address that a client says it has, and back. */
 export function addressOf(id: number): string {
@@ -37,8 +34,10 @@ export class ChaosClient {
   readonly framed: boolean;
   /** It stays to the end of the run. */
   readonly permanent: boolean;
-  /** What each incarnation has said to it. */
-  readonly heard = new Map<number, Heard>();
+  /** What it has got, by label and in order. */
+  readonly heard: number[] = [];
+  /** What each manager has said to it alone. */
+  readonly directed = new Map<number, Sequence>();
   /** Behind each record that it has sent: how many bytes of records there were so far. */
   readonly ends: number[] = [];
   receivedBytes = 0;
@@ -54,6 +53,8 @@ export class ChaosClient {
   readonly #faults: Faults;
   readonly #splitter: RecordSplitter;
   #lastHeard = { from: 0, seq: 0 };
+  /** Which manager it has heard last, in whatever way, and which it had when it said bye. */
+  #lastManager = 0;
   #byeSaidTo = 0;
 
   constructor(id: number, port: number, framed: boolean, permanent: boolean, faults: Faults) {
@@ -142,7 +143,7 @@ export class ChaosClient {
   }
 
   #sayBye(): void {
-    this.#byeSaidTo = this.#lastHeard.from;
+    this.#byeSaidTo = this.#lastManager;
     this.say(0, Kind.bye);
     this.saidBye ??= this.sent;
   }
@@ -154,34 +155,27 @@ export class ChaosClient {
       return;
     }
     const { kind, sender, receiver, seq } = record;
-    const heard = this.#heardOf(sender);
-    if (kind === Kind.toAll) {
-      heard.toAll ??= {
-        first: seq,
-        sequence: new Sequence(this.#faults, this.#name(sender, "all"), seq - 1),
-      };
-      heard.toAll.sequence.take(seq);
-    } else if (kind !== Kind.toClient || receiver !== this.id) {
+    const isForIt = kind === Kind.toClient ? receiver === this.id : kinds.includes(kind);
+    if (!isForIt) {
       this.#faults.add("misdelivered", `client ${this.id} got what was for ${receiver}, of kind ${kind}`);
-    } else {
-      heard.directed.take(seq);
+      return;
+    }
+    this.heard.push(labelOf(record));
+    if (kind === Kind.toClient) {
+      this.#directedBy(sender).take(seq);
       this.#lastHeard = { from: sender, seq };
     }
-    // One that was asked before may have died without having heard it.
-    if (this.leaving === "bye" && sender > this.#byeSaidTo) this.#sayBye();
+    this.#lastManager = sender;
+    // One that was asked before may have died without having heard it, or have handed this client over.
+    if (this.leaving === "bye" && sender !== this.#byeSaidTo) this.#sayBye();
   }
 
-  #heardOf(incarnation: number): Heard {
-    const known = this.heard.get(incarnation);
-    if (known !== undefined) return known;
-    const latest = Math.max(0, ...this.heard.keys());
-    this.#faults.check(incarnation > latest, "reordered", `client ${this.id} heard ${incarnation} again`);
-    const heard = { directed: new Sequence(this.#faults, this.#name(incarnation, "it")), toAll: undefined };
-    this.heard.set(incarnation, heard);
-    return heard;
-  }
-
-  #name(incarnation: number, to: string): string {
-    return `client ${this.id} from manager ${incarnation} to ${to}`;
+  #directedBy(manager: number): Sequence {
+    let sequence = this.directed.get(manager);
+    if (sequence === undefined) {
+      sequence = new Sequence(this.#faults, `client ${this.id} from manager ${manager} to it`);
+      this.directed.set(manager, sequence);
+    }
+    return sequence;
   }
 }

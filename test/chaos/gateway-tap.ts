@@ -1,19 +1,33 @@
 /**
- * Listens in on what a gateway hands to its link and hears of acknowledgements, and works out from that alone what a new
- * manager must be told: who is there, and how much of what each client said was never acknowledged
- * (docs/protocol.md, "Nothing lost when the link is cut").
+ * Listens in on what a gateway tells its managers, and works out from that alone what each manager must be told: who is
+ * there and whose it was before, and for a new one how much of what each client said was never acknowledged
+ * (docs/protocol.md, "Nothing lost when the link is cut" and "Handed to another manager").
  */
 
 import type { Gateway } from "../../gateway/gateway.ts";
 import type * as body from "../../proto/bodies.ts";
-import { managerOf } from "../helpers/rig.ts";
 import type { Faults } from "./faults.ts";
+import { type LinkListener, LinkTap, type Tally } from "./link-tap.ts";
 
-/** A session, as the gateway told it first. */
-export interface TappedSession {
-  readonly id: number;
+/** A session as one manager was told of it. */
+export interface TappedTenure {
+  /** What tells the managers from each other. */
+  readonly capacity: number;
+  readonly session: number;
+  /** What had been handed on of the client before. */
+  readonly handed: number;
+  /** Whose it was before, if another manager has handed it over. */
+  readonly from: { readonly manager: string; readonly session: number } | undefined;
+}
+
+/** A client's session, under all ids that it has had. */
+export interface TappedSession extends Tally {
   readonly join: body.Join;
-  /** Bytes that were handed to a link, those of them that a manager acknowledged, and those that none ever will. */
+  /** Its id now, and the manager that has it. */
+  id: number;
+  manager: string;
+  readonly tenures: TappedTenure[];
+  /** Bytes that were handed to links, those of them that managers acknowledged, and those that none ever will. */
   handed: number;
   acknowledged: number;
   lost: number;
@@ -21,6 +35,8 @@ export interface TappedSession {
   ended: boolean;
   /** It waits to be announced again; when it ends meanwhile, nobody is told. */
   adrift: boolean;
+  /** Its manager was told that another has it, which is to be told at once. */
+  between: boolean;
 }
 
 /** What held when an epoch began. */
@@ -29,148 +45,120 @@ export interface Beginning {
   readonly sessions: ReadonlyMap<number, { readonly handed: number; readonly lost: number }>;
 }
 
-interface HandedFrame {
-  readonly session: TappedSession;
-  readonly bytes: number;
-}
-
-/** A queue is shortened when so many of its first are done with. */
-const COMPACT_AFTER = 4096;
-
-export class GatewayTap {
+export class GatewayTap implements LinkListener {
+  /** By every id that they have had. */
   readonly sessions = new Map<number, TappedSession>();
-  /** The epochs, by what the manager said its capacity is: each incarnation of a manager says another. */
+  /** The epochs, by what the manager said its capacity is. */
   readonly beginnings = new Map<number, Beginning>();
-  resumes = 0;
+  handoffs = 0;
+  readonly #gateway: Gateway;
   readonly #faults: Faults;
-  /** Frames of the epoch that are not acknowledged, from `#first` on, and how many were before that. */
-  #frames: HandedFrame[] = [];
-  #first = 0;
-  #acknowledged = 0;
+  readonly #links: readonly LinkTap[];
 
   constructor(gateway: Gateway, faults: Faults) {
+    this.#gateway = gateway;
     this.#faults = faults;
-    const { link } = managerOf(gateway);
-    const original = {
-      join: link.join.bind(link),
-      disconnected: link.disconnected.bind(link),
-      clientMessage: link.clientMessage.bind(link),
-      ack: link.ack.bind(link),
-      registered: link.registered.bind(link),
-    };
-    link.join = (session, join) => {
-      this.#joined(session, join);
-      original.join(session, join);
-    };
-    link.disconnected = (session, end) => {
-      this.#disconnected(session, end);
-      original.disconnected(session, end);
-    };
-    link.clientMessage = (session, bytes, start, end) => {
-      this.#said(session, end - start, link.maxPayload);
-      original.clientMessage(session, bytes, start, end);
-    };
-    link.ack = (frames) => {
-      this.#release(frames);
-      original.ack(frames);
-    };
-    link.registered = (registered) => {
-      const live = gateway.sessions.table.slots.filter(({ phase }) => MOVES_ON.includes(phase));
-      this.#registered(
-        registered,
-        live.map(({ session }) => session),
-      );
-      original.registered(registered);
-    };
+    this.#links = gateway.managers.map((life) => new LinkTap(life, this, faults));
   }
 
   /** Frames that wait to be acknowledged. */
   get unacknowledged(): number {
-    return this.#frames.length - this.#first;
+    return this.#links.reduce((sum, { unacknowledged }) => sum + unacknowledged, 0);
   }
 
-  #joined(id: number, join: body.Join): void {
-    const known = this.sessions.get(id);
-    this.#faults.check((known !== undefined) === (join.rejoin === true), "mistold", `join of ${id} twice`);
-    const session = known ?? { id, join, handed: 0, acknowledged: 0, lost: 0, ended: false, adrift: false };
-    this.#faults.check(!session.ended, "mistold", `session ${id} is announced behind its end`);
+  get resumes(): number {
+    return this.#links.reduce((sum, { resumes }) => sum + resumes, 0);
+  }
+
+  /** How many numbered frames were handled of the manager that told this capacity; all there are of one that goes on. */
+  handledOf(capacity: number): number {
+    const ended = this.#links.map(({ handledOf }) => handledOf.get(capacity));
+    return ended.find((handled) => handled !== undefined) ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** How a manager was told of a session. */
+  tenure(session: number, capacity: number): TappedTenure | undefined {
+    return this.sessions
+      .get(session)
+      ?.tenures.find((one) => one.session === session && one.capacity === capacity);
+  }
+
+  joined(link: LinkTap, id: number, join: body.Join): Tally {
+    const session = this.#announced(link, id, join);
     const told = join.lostBytes ?? 0;
-    this.#faults.check(
-      told === session.lost,
-      "miscounted",
-      `session ${id} has lost ${session.lost}, not ${told}`,
-    );
-    session.adrift = false;
+    const was = `session ${id} has lost ${session.lost}, not ${told}`;
+    this.#faults.check(told === session.lost, "miscounted", was);
+    const { from: manager, fromSession = 0 } = join;
+    const from = manager === undefined ? undefined : { manager, session: fromSession };
+    session.tenures.push({ capacity: link.capacity, session: id, handed: session.handed, from });
     this.sessions.set(id, session);
-    this.#frames.push({ session, bytes: 0 });
+    return session;
   }
 
-  #said(id: number, length: number, maxPayload: number): void {
-    const session = this.#known(id, "a message");
-    if (session === undefined) return;
-    session.handed += length;
-    let left = length;
-    do {
-      const bytes = Math.min(left, maxPayload);
-      this.#frames.push({ session, bytes });
-      left -= bytes;
-    } while (left > 0);
+  said(link: LinkTap, id: number, bytes: number): Tally | undefined {
+    const session = this.#known(link, id, "a message");
+    if (session !== undefined) session.handed += bytes;
+    return session;
   }
 
-  #disconnected(id: number, { inBytes }: body.Disconnected): void {
-    const session = this.#known(id, "an end");
-    if (session === undefined) return;
+  disconnected(link: LinkTap, id: number, { inBytes, reason }: body.Disconnected): Tally | undefined {
+    const session = this.#known(link, id, "an end");
+    if (session === undefined) return undefined;
     const { handed } = session;
-    this.#faults.check(
-      inBytes === handed,
-      "miscounted",
-      `session ${id} said ${handed}, not ${inBytes} bytes`,
+    const what = `session ${id} said ${handed}, not ${inBytes} bytes`;
+    this.#faults.check(inBytes === handed, "miscounted", what);
+    if (reason === "handoff") session.between = true;
+    else session.ended = true;
+    return session;
+  }
+
+  began({ name, capacity }: LinkTap): void {
+    const live = this.#gateway.sessions.table.slots.filter(
+      ({ phase, roster }) => roster?.name === name && MOVES_ON.includes(phase),
     );
-    session.ended = true;
-    this.#frames.push({ session, bytes: 0 });
-  }
-
-  #known(id: number, what: string): TappedSession | undefined {
-    const session = this.sessions.get(id);
-    if (session !== undefined && !session.ended && !session.adrift) return session;
-    this.#faults.add("mistold", `${what} of session ${id}, which is not there`);
-    return undefined;
-  }
-
-  #registered({ resumed, received, capacity }: body.Registered, live: readonly number[]): void {
-    if (resumed) {
-      this.resumes++;
-      this.#release(received);
-      return;
-    }
-    for (const { session, bytes } of this.#frames.slice(this.#first)) session.lost += bytes;
-    this.#frames = [];
-    this.#first = 0;
-    this.#acknowledged = 0;
-    const known = live.map((id) => this.sessions.get(id)).filter((session) => session !== undefined);
+    const known = live.map(({ session }) => this.sessions.get(session)).filter((one) => one !== undefined);
     const sessions = new Map(known.map(({ id, handed, lost }) => [id, { handed, lost }]));
     this.#faults.check(!this.beginnings.has(capacity), "mistold", "a manager began anew without need");
     this.beginnings.set(capacity, { sessions });
     for (const session of this.sessions.values()) {
-      if (session.ended) continue;
+      if (session.ended || session.manager !== name) continue;
       session.adrift = sessions.has(session.id);
       session.ended = !session.adrift;
     }
   }
 
-  #release(frames: number): void {
-    for (; this.#acknowledged < frames; this.#acknowledged++) {
-      const frame = this.#frames[this.#first];
-      if (frame === undefined) {
-        this.#faults.add("miscounted", `${frames} frames are acknowledged, which never were`);
-        return;
-      }
-      frame.session.acknowledged += frame.bytes;
-      this.#first++;
+  /** The session that a manager is told of: a new one, one that is announced again, or one that was another manager's. */
+  #announced({ name }: LinkTap, id: number, join: body.Join): TappedSession {
+    const { rejoin = false, from, fromSession } = join;
+    const known = this.sessions.get(fromSession ?? id);
+    if (known === undefined) {
+      this.#faults.check(!rejoin && from === undefined, "mistold", `join of ${id}, which was not there`);
+      const tally = { handed: 0, acknowledged: 0, lost: 0 };
+      const state = { ended: false, adrift: false, between: false };
+      return { id, manager: name, join, tenures: [], ...tally, ...state };
     }
-    if (this.#first < COMPACT_AFTER) return;
-    this.#frames = this.#frames.slice(this.#first);
-    this.#first = 0;
+    const { between, adrift, manager } = known;
+    const isDue = from === undefined ? rejoin && adrift : between && !rejoin;
+    this.#faults.check(isDue, "mistold", `join of ${id} twice`);
+    this.#faults.check(!known.ended, "mistold", `session ${id} is announced behind its end`);
+    if (from !== undefined) {
+      this.handoffs++;
+      const isFrom = from === manager && fromSession === known.id && from !== name;
+      this.#faults.check(isFrom, "mistold", `session ${id} of ${name} came from ${from} and not ${manager}`);
+    }
+    known.adrift = false;
+    known.between = false;
+    known.id = id;
+    known.manager = name;
+    return known;
+  }
+
+  #known({ name }: LinkTap, id: number, what: string): TappedSession | undefined {
+    const session = this.sessions.get(id);
+    const isThere = session?.id === id && session.manager === name && !session.between;
+    if (isThere && !session.ended && !session.adrift) return session;
+    this.#faults.add("mistold", `${what} of session ${id}, which is not there`);
+    return undefined;
   }
 }
 

@@ -1,78 +1,48 @@
 /**
- * What one incarnation of the manager has noted, held against what clients have sent and got: every record in its place,
- * every join with one leave, and everybody announced again who was there.
+ * What one manager has noted, or one incarnation of it, held against what clients have sent and got: every record in its
+ * place, every join with one leave, and everybody announced again who was there, or handed over, by the names that it had.
  */
 
 import type { Session, SessionEnd } from "../../manager-stub/index.ts";
+import { type AccountParts, capacityOf } from "./account-parts.ts";
 import { type ChaosClient, idOf } from "./chaos-client.ts";
-import type { Faults } from "./faults.ts";
-import type { GatewayTap } from "./gateway-tap.ts";
+import { checkJoin, checkRejoin } from "./join-checks.ts";
 import type { Journal } from "./journal.ts";
+import { Outgoing } from "./outgoing.ts";
 import { Kind, RecordSplitter, readRecord } from "./record.ts";
 import { Sequence } from "./sequence.ts";
 
-/** The capacity that an incarnation of the manager tells is how it is told from the others. */
-const CAPACITY_BASE = 3000;
-
-export function capacityOf(incarnation: number): number {
-  return CAPACITY_BASE + incarnation;
-}
-
 /** What a session was to one incarnation. */
-interface Stay {
+export interface Stay {
   readonly session: Session;
   readonly client: ChaosClient;
   /** Where in what its client has said this incarnation began to hear it. */
   readonly startBytes: number;
-  /** What is left of the record in whose middle that was. */
+  /** What is left of the record in whose middle that was; which one it was, and what came of it. */
   skipBytes: number;
+  readonly skippedRecord: number;
+  readonly skipped: Buffer[];
   receivedBytes: number;
   readonly sequence: Sequence;
   readonly splitter: RecordSplitter;
-  sent: number;
-  readonly toAllBefore: number;
-  /** What had been sent to all when it was dropped. */
-  droppedAfterToAll: number | undefined;
   end: SessionEnd | undefined;
 }
 
-export interface AccountTotals {
-  joins: number;
-  rejoins: number;
-  leaves: number;
-  /** Records and bytes from clients that a manager has received. */
-  fromClients: number;
-  fromClientsBytes: number;
-  /** Records that clients have received, to them alone, and to all. */
-  toClients: number;
-  toAll: number;
-  receivedBytes: number;
-}
-
-/** What a run's incarnations have in common. */
-export interface AccountParts {
-  readonly clients: ReadonlyMap<number, ChaosClient>;
-  readonly tap: GatewayTap;
-  readonly faults: Faults;
-  readonly totals: AccountTotals;
-  readonly heardOf: Map<number, number>;
-}
-
-export class Incarnation implements Journal {
+export class Incarnation extends Outgoing implements Journal {
   readonly stays = new Map<number, Stay>();
   readonly #number: number;
   readonly #parts: AccountParts;
-  #sentToAll = 0;
   #isUp = false;
 
   constructor(number: number, parts: AccountParts) {
+    super(number, parts, () => parts.tap.handledOf(capacityOf(number)));
     this.#number = number;
     this.#parts = parts;
   }
 
-  joined(session: Session): void {
+  joined(session: Session, data?: Buffer): void {
     const { clients, faults, totals } = this.#parts;
-    const { id, addr, rejoined } = session;
+    const { id, addr, rejoined, from } = session;
     const client = clients.get(idOf(addr));
     if (client === undefined) {
       faults.add("mistold", `session ${id} is said to be of ${addr}`);
@@ -80,8 +50,9 @@ export class Incarnation implements Journal {
     }
     faults.check(!this.stays.has(id), "mistold", `session ${id} joined manager ${this.#number} twice`);
     if (rejoined) totals.rejoins++;
+    else if (from !== undefined) totals.arrivals++;
     else totals.joins++;
-    const startBytes = rejoined ? this.#checkRejoin(session) : 0;
+    const startBytes = (rejoined ? checkRejoin : checkJoin)(this.#number, session, data, this.#parts);
     const before = firstNotBelow(client.ends, startBytes);
     const skipBytes = startBytes === 0 ? 0 : (client.ends[before - 1] ?? 0) - startBytes;
     faults.check(
@@ -95,15 +66,15 @@ export class Incarnation implements Journal {
       client,
       startBytes,
       skipBytes,
+      skippedRecord: skipBytes === 0 ? 0 : before,
+      skipped: [],
       receivedBytes: 0,
       sequence,
       splitter: new RecordSplitter(false, (bytes) => this.#record(stay, bytes)),
-      sent: 0,
-      toAllBefore: this.#sentToAll,
-      droppedAfterToAll: undefined,
       end: undefined,
     };
     this.stays.set(id, stay);
+    this.enter(session);
   }
 
   message(id: number, payload: Buffer): void {
@@ -114,6 +85,7 @@ export class Incarnation implements Journal {
     totals.fromClientsBytes += payload.length;
     const skip = Math.min(stay.skipBytes, payload.length);
     stay.skipBytes -= skip;
+    if (skip > 0) stay.skipped.push(payload.subarray(0, skip));
     if (skip < payload.length) stay.splitter.push(payload.subarray(skip));
     if (stay.client.framed)
       faults.check(stay.splitter.heldBytes === 0, "harmed", `session ${id}: a message is cut`);
@@ -125,6 +97,7 @@ export class Incarnation implements Journal {
     if (stay === undefined) return;
     totals.leaves++;
     stay.end = end;
+    this.leave(id, end);
     const { startBytes, receivedBytes } = stay;
     faults.check(
       end.inBytes === startBytes + receivedBytes,
@@ -146,38 +119,18 @@ export class Incarnation implements Journal {
     }
   }
 
-  sends(id: number, seq: number): void {
-    const stay = this.#stay(id, "a record");
-    if (stay !== undefined) stay.sent = seq;
-  }
-
-  sendsAll(seq: number): void {
-    this.#sentToAll = seq;
-  }
-
-  drops(id: number): void {
-    const stay = this.#stay(id, "a drop");
-    if (stay !== undefined) stay.droppedAfterToAll = this.#sentToAll;
+  amiss(what: string): void {
+    this.#parts.faults.add("mistold", `manager ${this.#number}: ${what}`);
   }
 
   /** @param alive whether this incarnation has lived to the end */
   finish(alive: boolean): void {
     const { faults } = this.#parts;
+    if (!alive) this.checkHandled();
     for (const stay of this.stays.values()) {
       const { session, end, client } = stay;
-      const name = `client ${client.id} at manager ${this.#number}`;
-      const { directed, toAll } = client.heard.get(this.#number) ?? {};
-      const heard = directed?.last ?? 0;
-      faults.check(heard <= stay.sent, "doubled", `${name} has heard ${heard} of ${stay.sent}`);
-      if (toAll !== undefined) {
-        const { first } = toAll;
-        faults.check(first <= stay.toAllBefore + 1, "lost", `${name} has heard of all only from ${first} on`);
-      }
-      if (end === undefined) {
-        faults.check(!alive, "mistold", `session ${session.id} never left`);
-        continue;
-      }
-      this.#checkEnd(stay, end, name);
+      if (end !== undefined) this.#checkEnd(stay, end, `client ${client.id} at manager ${this.#number}`);
+      else faults.check(!alive, "mistold", `session ${session.id} never left`);
     }
   }
 
@@ -185,6 +138,10 @@ export class Incarnation implements Journal {
     const { faults } = this.#parts;
     const { client, sequence, splitter } = stay;
     const { reason, by } = end;
+    if (reason === "handoff") {
+      faults.check(by === "manager", "mistold", `${name} was handed over, told as ${by}`);
+      return;
+    }
     const how = `${name} left as ${client.leaving}, told as ${by} ${reason}`;
     faults.check(client.leaving !== undefined, "disconnected", how);
     if (client.leaving === "bye" || client.leaving === "half-close") {
@@ -200,12 +157,6 @@ export class Incarnation implements Journal {
       return;
     }
     faults.check(by === "manager" && reason === "dropped", "mistold", how);
-    const { directed, toAll } = client.heard.get(this.#number) ?? {};
-    const heard = directed?.last ?? 0;
-    faults.check(heard === stay.sent, "lost", `${name} has heard ${heard} of ${stay.sent}`);
-    const heardOfAll = toAll?.sequence.last ?? stay.toAllBefore;
-    const toldAll = stay.droppedAfterToAll;
-    faults.check(heardOfAll === toldAll, "lost", `${name} has heard ${heardOfAll} of ${toldAll} to all`);
     faults.check(client.heldBytes === 0 && client.ended, "lost", `${name} has no whole end`);
     faults.check(end.unsentBytes === 0, "miscounted", `${how}, with ${end.unsentBytes} bytes unsent`);
     const { outBytes } = end;
@@ -215,33 +166,6 @@ export class Incarnation implements Journal {
       "miscounted",
       `${how}: ${receivedBytes} of ${outBytes} bytes came`,
     );
-  }
-
-  /** Gives where in what its client has said the session begins to be heard. */
-  #checkRejoin({ id, lostBytes, ...session }: Session): number {
-    const { tap, faults } = this.#parts;
-    const tapped = tap.sessions.get(id);
-    const held = tap.beginnings.get(capacityOf(this.#number))?.sessions.get(id);
-    if (tapped === undefined || held === undefined) {
-      faults.add("mistold", `session ${id} is announced to manager ${this.#number}, and was not held`);
-      return 0;
-    }
-    const { lost, handed } = held;
-    faults.check(lostBytes === lost, "miscounted", `session ${id} has lost ${lost} bytes, not ${lostBytes}`);
-    const { addr, port, transport, listener, at, framing = "none", proxy } = tapped.join;
-    const was = JSON.stringify([addr, port, transport, listener, at, framing, proxy]);
-    const { joinedAt } = session;
-    const is = JSON.stringify([
-      session.addr,
-      session.port,
-      session.transport,
-      session.listener,
-      joinedAt,
-      session.framing,
-      session.proxy,
-    ]);
-    faults.check(was === is, "mistold", `session ${id} was ${was} and is announced as ${is}`);
-    return handed;
   }
 
   #record(stay: Stay, bytes: Buffer): void {

@@ -7,22 +7,62 @@ import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import type { Session, SessionEnd } from "../../manager-stub/index.ts";
 
 export interface Journal {
-  joined(session: Session): void;
+  /** @param data what the manager that had it before has said of it */
+  joined(session: Session, data?: Buffer): void;
   message(session: number, payload: Buffer): void;
   left(session: number, end: SessionEnd): void;
   /** The gateway listens: it has told all that it holds. */
   up(): void;
-  /** A record is about to be sent to a session, or to all. */
+  // What the manager is about to do, each of which is one frame.
+
+  /** Sends a record to a session, to all, to a group or a user, or to some sessions. */
   sends(session: number, seq: number): void;
   sendsAll(seq: number): void;
-  /** A session is about to be dropped. */
+  sendsGroup(group: number, seq: number): void;
+  sendsUser(user: number, seq: number): void;
+  sendsMany(sessions: readonly number[], seq: number): void;
+  /** Puts a session into a group, takes it out, or binds it to a user; 0 is nobody. */
+  adds(session: number, group: number): void;
+  removes(session: number, group: number): void;
+  binds(session: number, user: number): void;
+  admits(session: number): void;
   drops(session: number): void;
+  /** Hands a session to another manager, with something for that one. */
+  handsOver(session: number, data: Buffer): void;
+
+  /** The gateway has not handed it over. */
+  keeps(session: number): void;
+  /** The manager has found something wrong by itself. */
+  amiss(what: string): void;
 }
 
-const entryKinds = ["joined", "message", "left", "up", "sends", "sendsAll", "drops"] as const;
+const entryKinds = [
+  "joined",
+  "message",
+  "left",
+  "up",
+  "sends",
+  "sendsAll",
+  "sendsGroup",
+  "sendsUser",
+  "sendsMany",
+  "adds",
+  "removes",
+  "binds",
+  "admits",
+  "drops",
+  "handsOver",
+  "keeps",
+  "amiss",
+] as const;
+type EntryKind = (typeof entryKinds)[number];
+
+/** What is told of a session, or a name, in one number. */
+const numberKinds = ["sends", "sendsGroup", "sendsUser", "adds", "removes", "binds"] as const;
 
 /** An entry's kind, how long it is behind this head, and the session. */
 const HEAD_BYTES = 9;
+const WORD_BYTES = 4;
 const NO_BYTES = Buffer.alloc(0);
 
 /** Writes a journal to a file; each entry is there when the call returns. */
@@ -33,8 +73,10 @@ export class FileJournal implements Journal {
     this.#file = openSync(path, "a");
   }
 
+  /** Of what is killed nobody hands over anything: data is not noted. */
   joined(session: Session): void {
-    this.#write("joined", session.id, Buffer.from(JSON.stringify(session)));
+    const groups = [...session.groups];
+    this.#write("joined", session.id, Buffer.from(JSON.stringify({ ...session, groups })));
   }
 
   message(session: number, payload: Buffer): void {
@@ -50,22 +92,62 @@ export class FileJournal implements Journal {
   }
 
   sends(session: number, seq: number): void {
-    this.#write("sends", session, number(seq));
+    this.#write("sends", session, words(seq));
   }
 
   sendsAll(seq: number): void {
-    this.#write("sendsAll", 0, number(seq));
+    this.#write("sendsAll", 0, words(seq));
+  }
+
+  sendsGroup(group: number, seq: number): void {
+    this.#write("sendsGroup", group, words(seq));
+  }
+
+  sendsUser(user: number, seq: number): void {
+    this.#write("sendsUser", user, words(seq));
+  }
+
+  sendsMany(sessions: readonly number[], seq: number): void {
+    this.#write("sendsMany", 0, words(seq, ...sessions));
+  }
+
+  adds(session: number, group: number): void {
+    this.#write("adds", session, words(group));
+  }
+
+  removes(session: number, group: number): void {
+    this.#write("removes", session, words(group));
+  }
+
+  binds(session: number, user: number): void {
+    this.#write("binds", session, words(user));
+  }
+
+  admits(session: number): void {
+    this.#write("admits", session, NO_BYTES);
   }
 
   drops(session: number): void {
     this.#write("drops", session, NO_BYTES);
   }
 
+  handsOver(session: number, data: Buffer): void {
+    this.#write("handsOver", session, data);
+  }
+
+  keeps(session: number): void {
+    this.#write("keeps", session, NO_BYTES);
+  }
+
+  amiss(what: string): void {
+    this.#write("amiss", 0, Buffer.from(what));
+  }
+
   close(): void {
     closeSync(this.#file);
   }
 
-  #write(kind: (typeof entryKinds)[number], session: number, bytes: Buffer): void {
+  #write(kind: EntryKind, session: number, bytes: Buffer): void {
     const entry = Buffer.allocUnsafe(HEAD_BYTES + bytes.length);
     entry.writeUInt8(entryKinds.indexOf(kind), 0);
     entry.writeUInt32LE(session, 1);
@@ -88,23 +170,35 @@ export function replayJournal(path: string, journal: Journal): void {
   }
 }
 
-function tell(
-  journal: Journal,
-  kind: (typeof entryKinds)[number] | undefined,
-  session: number,
-  bytes: Buffer,
-): void {
-  if (kind === "joined") journal.joined(JSON.parse(bytes.toString()));
+function tell(journal: Journal, kind: EntryKind | undefined, session: number, bytes: Buffer): void {
+  const numbered = numberKinds.find((one) => one === kind);
+  if (numbered !== undefined) journal[numbered](session, bytes.readUInt32LE());
+  else if (kind === "joined") journal.joined(readSession(bytes));
   else if (kind === "message") journal.message(session, bytes);
   else if (kind === "left") journal.left(session, JSON.parse(bytes.toString()));
   else if (kind === "up") journal.up();
-  else if (kind === "sends") journal.sends(session, bytes.readUInt32LE());
   else if (kind === "sendsAll") journal.sendsAll(bytes.readUInt32LE());
+  else if (kind === "sendsMany") tellMany(journal, bytes);
+  else if (kind === "admits") journal.admits(session);
   else if (kind === "drops") journal.drops(session);
+  else if (kind === "handsOver") journal.handsOver(session, bytes);
+  else if (kind === "keeps") journal.keeps(session);
+  else if (kind === "amiss") journal.amiss(bytes.toString());
 }
 
-function number(value: number): Buffer {
-  const bytes = Buffer.allocUnsafe(4);
-  bytes.writeUInt32LE(value);
+function tellMany(journal: Journal, bytes: Buffer): void {
+  const sessions: number[] = [];
+  for (let at = WORD_BYTES; at < bytes.length; at += WORD_BYTES) sessions.push(bytes.readUInt32LE(at));
+  journal.sendsMany(sessions, bytes.readUInt32LE());
+}
+
+function readSession(bytes: Buffer): Session {
+  const session = JSON.parse(bytes.toString());
+  return { ...session, groups: new Set(session.groups) };
+}
+
+function words(...values: readonly number[]): Buffer {
+  const bytes = Buffer.allocUnsafe(WORD_BYTES * values.length);
+  for (const [index, value] of values.entries()) bytes.writeUInt32LE(value, WORD_BYTES * index);
   return bytes;
 }

@@ -10,9 +10,9 @@ import { Random } from "../fuzz/random.ts";
 import { TestProcess } from "../helpers/process.ts";
 import { temporaryDirectory } from "../helpers/rig.ts";
 import { next, until } from "../helpers/wait.ts";
+import { capacityOf } from "./account-parts.ts";
 import { farewells } from "./chaos-client.ts";
 import { drawFaults, type FaultPlan } from "./fault-plan.ts";
-import { capacityOf } from "./incarnation.ts";
 import { replayJournal } from "./journal.ts";
 import { Stage } from "./stage.ts";
 
@@ -96,13 +96,13 @@ export async function runKilling(t: TestContext, options: KillingOptions): Promi
   const stage = await Stage.start(t, {
     seed,
     clients,
-    target: managers.target,
+    managers: [{ target: managers.target }],
     settings: { halfCloseMs: HALF_CLOSE_MS },
     window: Number.POSITIVE_INFINITY,
     // What a client without framing says may begin in the middle for a new manager, which then finds no bye in it.
     farewells: (framed) => (framed ? farewells : farewells.filter((how) => how !== "bye")),
   });
-  const { proxy, crowd, account, tap } = stage;
+  const { crowd, account, tap } = stage;
   const { counters, sessions } = stage.gateway;
   await stage.fill();
 
@@ -117,7 +117,7 @@ export async function runKilling(t: TestContext, options: KillingOptions): Promi
   const replay = () =>
     replayJournal(managers.journalOf(managers.incarnation), account.incarnation(managers.incarnation));
 
-  proxy.disturb(drawSomeFaults);
+  stage.disturb(drawSomeFaults);
   let killed = 0;
   for (; killed < kills || stage.elapsedMs < seconds * 1000; killed++) {
     const early = random.chance(EARLY_SHARE);
@@ -132,18 +132,18 @@ export async function runKilling(t: TestContext, options: KillingOptions): Promi
   const complete = () => registered() && sessions.closedFor === undefined;
   await stage.until(complete, "the last manager has the whole picture", pump);
 
-  proxy.calm();
+  stage.calm();
   const sent = await managers.quiet();
   const { incarnation } = managers;
   const heardAll = () =>
     crowd.permanent.every(
-      ({ id, heard }) => (heard.get(incarnation)?.directed.last ?? 0) === (sent.get(id) ?? 0),
+      ({ id, directed }) => (directed.get(incarnation)?.last ?? 0) === (sent.get(id) ?? 0),
     );
   await stage.until(heardAll, "everybody has heard what the last manager has said");
   await stage.empty(({ id, framed }) => (framed && id % 4 !== 0 ? "bye" : "half-close"));
   await managers.kill();
   replay();
-  const told = stage.finish({ kills: killed, recordsBetween, admit: seed % 2 === 1 });
+  const told = stage.finish({ kills: killed, recordsBetween, admit: seed % 2 === 1 }, [incarnation]);
   return `${told}\n  ${losses(stage)}`;
 }
 

@@ -6,8 +6,8 @@
 
 import { ManagerServer } from "../../manager-stub/index.ts";
 import { Random } from "../fuzz/random.ts";
+import { capacityOf } from "./account-parts.ts";
 import { ChaosManager } from "./chaos-manager.ts";
-import { capacityOf } from "./incarnation.ts";
 import { FileJournal } from "./journal.ts";
 
 const PING_MS = 100;
@@ -27,7 +27,6 @@ const logic = new ChaosManager({
   random: new Random(Number(seed) + number),
   journal: new FileJournal(path),
   window: Number.POSITIVE_INFINITY,
-  admits,
   maxBodyBytes: MAX_BODY_BYTES,
 });
 const pump = setInterval(() => {

@@ -13,8 +13,13 @@ export const Kind = {
   bye: 2,
   /** From a manager to one client. */
   toClient: 3,
-  /** From a manager to all. */
+  /** From a manager to all, to a group, to a user, and to some that it names. */
   toAll: 4,
+  toGroup: 5,
+  toUser: 6,
+  toMany: 7,
+  /** From a manager to the one that it hands a client to. */
+  handoff: 8,
 } as const;
 
 /** Where the parts of a record lie. The checksum covers all that is behind it. */
@@ -35,7 +40,7 @@ export interface RecordHead {
   readonly kind: number;
   /** A client's number, or that of the manager's incarnation. */
   readonly sender: number;
-  /** The same; 0 in what goes to all. */
+  /** The same, or a group's number or a user's; 0 in what goes to all or to many. */
   readonly receiver: number;
   /** Counts from 1 what the sender has sent to the receiver. */
   readonly seq: number;
@@ -102,6 +107,11 @@ export class RecordSplitter {
   /** Bytes of a record that is not whole. */
   get heldBytes(): number {
     return this.#heldBytes;
+  }
+
+  /** The beginning of a record that is not whole. */
+  get held(): Buffer {
+    return Buffer.concat(this.#held);
   }
 
   /** Takes what was read; it is kept. */

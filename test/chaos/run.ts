@@ -8,7 +8,7 @@ import { runKilling } from "./killing-run.ts";
 const USAGE = `npm run chaos -- [options]
 
   --seed N      what is drawn at random is drawn from this (each time another)
-  --cuts N      cut links so often while one manager lives (10000; 0: not at all)
+  --cuts N      cut the links of two managers that live so often (10000; 0: not at all)
   --seconds N   kill managers for so long (60; 0: not at all)
   --clients N   clients that stay to the end; a fifth as many come and go (200)
 `;

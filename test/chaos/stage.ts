@@ -1,29 +1,37 @@
 /**
- * What every chaos run stands on: a gateway that reaches its manager through a faulty proxy, a crowd of clients, and
- * everything that watches them.
+ * What every chaos run stands on: a gateway that reaches its managers, each through a faulty proxy of its own, a crowd of
+ * clients, and everything that watches them.
  */
 
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { Gateway } from "../../gateway/gateway.ts";
 import { Random } from "../fuzz/random.ts";
-import { managerOf, type Settings, startTestGateway, temporaryDirectory } from "../helpers/rig.ts";
+import { type Settings, startTestGateway, temporaryDirectory } from "../helpers/rig.ts";
 import { until } from "../helpers/wait.ts";
 import { Account } from "./account.ts";
 import type { ChaosClient, Farewell } from "./chaos-client.ts";
 import { Crowd, type CrowdOptions } from "./crowd.ts";
+import type { FaultPlan } from "./fault-plan.ts";
 import { Faults } from "./faults.ts";
 import { FaultyProxy } from "./faulty-proxy.ts";
 import { GatewayTap } from "./gateway-tap.ts";
 import { LinkObserver } from "./link-observer.ts";
 import { Patience } from "./patience.ts";
+import { sumOf } from "./sum-of.ts";
+
+/** The way to one manager. */
+export interface StagedLink {
+  readonly proxy: FaultyProxy;
+  readonly observer: LinkObserver;
+}
 
 export interface StageOptions extends Pick<CrowdOptions, "farewells"> {
   readonly seed: number;
   /** How many clients stay to the end of the run. */
   readonly clients: number;
-  /** The path of the manager's socket; somebody listens there. */
-  readonly target: string;
+  /** The paths of the managers' sockets; somebody listens there. Several have a name each. */
+  readonly managers: readonly { readonly name?: string; readonly target: string }[];
   /** What differs from run to run. */
   readonly settings: Settings;
   /** So many records may be on their way from a client to the manager. */
@@ -34,6 +42,9 @@ export interface StageOptions extends Pick<CrowdOptions, "farewells"> {
 export const PING_MS = 100;
 
 const MIB = 1024 * 1024;
+/** What one proxy draws at random has nothing to do with what the next one does. */
+const SEEDS_APART = 1000;
+
 /** What is not to happen while a run goes on, however slow the machine is. */
 const NEVER_MS = 3_600_000;
 
@@ -57,8 +68,7 @@ const SETTINGS: Settings = {
 
 export class Stage {
   readonly faults: Faults;
-  readonly observer: LinkObserver;
-  readonly proxy: FaultyProxy;
+  readonly links: readonly StagedLink[];
   readonly gateway: Gateway;
   readonly tap: GatewayTap;
   readonly crowd: Crowd;
@@ -66,20 +76,17 @@ export class Stage {
   readonly #options: StageOptions;
   readonly #patience: Patience;
   readonly #began = performance.now();
-  /** How much clients had said when there was no link, and which it was; undefined while there is one. */
-  #held: { readonly registrations: number; readonly inMsgs: number } | undefined;
 
   private constructor(
     t: TestContext,
     options: StageOptions,
-    parts: Pick<Stage, "faults" | "observer" | "proxy" | "gateway" | "tap">,
+    parts: Pick<Stage, "faults" | "links" | "gateway" | "tap">,
   ) {
     const { seed, clients, window, farewells } = options;
     const { faults, gateway, tap } = parts;
     this.#options = options;
     this.faults = faults;
-    this.observer = parts.observer;
-    this.proxy = parts.proxy;
+    this.links = parts.links;
     this.gateway = gateway;
     this.tap = tap;
     const [framed, plain] = gateway.endpoints;
@@ -91,7 +98,7 @@ export class Stage {
       permanent: clients,
       visitors: Math.ceil(clients / 5),
       mayTalk: ({ id, sent }) => sent - (this.account.heardOf.get(id) ?? 0) < window,
-      open: () => managerOf(gateway).roster.closedFor === undefined,
+      open: () => gateway.managers.some(({ roster }) => roster.closedFor === undefined),
       farewells,
     });
     t.after(() => this.crowd.close());
@@ -105,19 +112,42 @@ export class Stage {
 
   /** Starts everything but the manager; the links are good ones at first. */
   static async start(t: TestContext, options: StageOptions): Promise<Stage> {
-    const { seed, target, settings } = options;
+    const { seed, managers, settings } = options;
     const faults = new Faults();
-    const observer = new LinkObserver();
-    const path = join(temporaryDirectory(t), "proxy.sock");
-    const proxy = new FaultyProxy({ path, target, random: new Random(seed + 1), observer });
-    await proxy.listen();
-    t.after(() => proxy.close());
+    const links: StagedLink[] = [];
+    const manager: string[] = [];
+    for (const [index, { name, target }] of managers.entries()) {
+      const observer = new LinkObserver();
+      const path = join(temporaryDirectory(t), "proxy.sock");
+      const random = new Random(seed + 1 + SEEDS_APART * index);
+      const proxy = new FaultyProxy({ path, target, random, observer });
+      await proxy.listen();
+      t.after(() => proxy.close());
+      links.push({ proxy, observer });
+      manager.push(name === undefined ? `unix:${path}` : `${name}=unix:${path}`);
+    }
     const jitter = new Random(seed + 4);
-    const all = { ...SETTINGS, ...settings };
-    const gateway = await startTestGateway(t, `unix:${path}`, all, { random: () => jitter.next() });
+    const all = { ...SETTINGS, ...settings, manager };
+    const gateway = await startTestGateway(t, "", all, { random: () => jitter.next() });
     const tap = new GatewayTap(gateway, faults);
-    await until(() => managerOf(gateway).roster.closedFor === undefined, "the gateway listens");
-    return new Stage(t, options, { faults, observer, proxy, gateway, tap });
+    const listens = () => gateway.managers.every(({ roster }) => roster.closedFor === undefined);
+    await until(listens, "the gateway listens");
+    return new Stage(t, options, { faults, links, gateway, tap });
+  }
+
+  /** From here on links are cut and hindered. */
+  disturb(draw?: (random: Random) => FaultPlan): void {
+    for (const { proxy } of this.links) proxy.disturb(draw);
+  }
+
+  /** From here on every link is a good one. */
+  calm(): void {
+    for (const { proxy } of this.links) proxy.calm();
+  }
+
+  /** How often links were cut. */
+  get cuts(): number {
+    return this.links.reduce((sum, { proxy }) => sum + proxy.counts.cuts, 0);
   }
 
   get elapsedMs(): number {
@@ -128,7 +158,6 @@ export class Stage {
   async until(done: () => boolean, what: string, pump: () => void = () => {}): Promise<void> {
     while (!done()) {
       pump();
-      this.#checkHeld();
       this.faults.assertNone(`seed ${this.#options.seed}`);
       await this.#patience.turn(() => `${what}; ${this.#left()}, seed ${this.#options.seed}`);
     }
@@ -142,14 +171,14 @@ export class Stage {
   /** Everybody leaves in good order; resolves when nothing is left of anybody. */
   async empty(how: (client: ChaosClient) => Farewell): Promise<void> {
     const { crowd, gateway, tap } = this;
-    this.proxy.calm();
+    this.calm();
     for (const { id, closed } of crowd.permanent)
       this.faults.check(!closed, "disconnected", `client ${id} was cut off`);
     crowd.goodbye(how);
     const gone = () => gateway.sessions.table.usedCount === 0 && gateway.sessions.connectedCount === 0;
     const closed = () => crowd.clients.values().every((client) => client.closed);
     await this.until(
-      () => gone() && tap.unacknowledged === 0 && managerOf(gateway).link.up && closed(),
+      () => gone() && tap.unacknowledged === 0 && gateway.managers.every(({ link }) => link.up) && closed(),
       "all have gone",
     );
   }
@@ -158,12 +187,13 @@ export class Stage {
    * Draws up the account.
    *
    * @param variant what differs from seed to seed
+   * @param living the managers that have lived to the end
    * @returns the figures
    * @throws Error that tells what went wrong
    */
-  finish(variant: object): string {
+  finish(variant: object, living: readonly number[]): string {
     const { faults, account, gateway } = this;
-    account.finish();
+    account.finish(living);
     const { protocolErrors, unacknowledged, joins, ends } = gateway.counters;
     faults.check(protocolErrors === 0, "mistold", `${protocolErrors} protocol errors`);
     faults.check(unacknowledged === 0, "mistold", `${unacknowledged} ends were not acknowledged`);
@@ -181,18 +211,6 @@ export class Stage {
     return told;
   }
 
-  /** While there is no link no client is read. */
-  #checkHeld(): void {
-    const { counters } = this.gateway;
-    const { link } = managerOf(this.gateway);
-    const registrations = this.tap.resumes + this.tap.beginnings.size;
-    const before = this.#held;
-    this.#held = link.up ? undefined : { registrations, inMsgs: counters.inMsgs };
-    if (before === undefined || this.#held?.registrations !== before.registrations) return;
-    const isHeld = this.#held.inMsgs === before.inMsgs;
-    this.faults.check(isHeld, "miscounted", "a client was read while there was no link");
-  }
-
   /** Who is left, for the message that nothing goes on any more. */
   #left(): string {
     const { slots } = this.gateway.sessions.table;
@@ -208,22 +226,28 @@ export class Stage {
   }
 
   #figures(): string[] {
-    const { proxy, observer, tap, account, crowd, gateway, faults } = this;
-    const { links, cuts, stalls, cutsBy, earlyCuts } = proxy.counts;
+    const { tap, account, crowd, gateway, faults } = this;
+    const { links, cuts, stalls, cutsBy, earlyCuts } = sumOf(this.links.map(({ proxy }) => proxy.counts));
     const { joins, rejoins, leaves, fromClients, fromClientsBytes } = account.totals;
-    const { toClients, toAll, receivedBytes } = account.totals;
-    const { fromGateway, fromManager } = observer;
+    const { toClients, toAll, toGroups, toUsers, toMany, renames, receivedBytes } = account.totals;
+    const { handoffs, keeps } = account.totals;
+    const { fromGateway, fromManager, registrations } = sumOf(
+      this.links.map(({ observer }) => ({ ...observer })),
+    );
     const { counters } = gateway;
     const { lost, doubled, reordered, misdelivered } = faults.counts;
     const again = ({ resentFrames, frames, resentBytes }: typeof fromGateway) =>
       `sent again ${resentFrames} of ${frames} frames, ${resentBytes} bytes`;
     return [
       `links ${links}: cut ${cuts} ${JSON.stringify(cutsBy)}, of them ${earlyCuts} at once; stalled ${stalls}; ` +
-        `registered ${observer.registrations}, resumed ${tap.resumes}`,
+        `registered ${registrations}, resumed ${tap.resumes}`,
       `links ended at the gateway ${JSON.stringify(counters.linkEnds)}; clients paused ${counters.linkPauses} times`,
-      `clients ${crowd.clients.size}: joins ${joins}, rejoins ${rejoins}, leaves ${leaves}, refused ${counters.refused}`,
+      `clients ${crowd.clients.size}: joins ${joins}, rejoins ${rejoins}, leaves ${leaves}, refused ${counters.refused}; ` +
+        `handed over ${handoffs}, not handed over ${keeps}`,
       `from clients ${fromClients} records, ${fromClientsBytes} bytes; ${again(fromGateway)}`,
-      `to clients ${toClients} records and ${toAll} of those to all, ${receivedBytes} bytes; ${again(fromManager)}`,
+      `to clients ${toClients} records, and of those to all ${toAll}, to groups ${toGroups}, to users ${toUsers}, ` +
+        `to many ${toMany}; names changed ${renames} times`,
+      `to clients ${receivedBytes} bytes; ${again(fromManager)}`,
       `lost ${lost}, doubled ${doubled}, reordered ${reordered}, misdelivered ${misdelivered}, ` +
         `faults in all ${faults.total}`,
     ];

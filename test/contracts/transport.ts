@@ -48,6 +48,12 @@ export class RecordingSink implements ConnectionSink {
   fault: TransportFault | undefined;
   failure: string | undefined;
   error: NodeJS.ErrnoException | undefined;
+  readonly #pauses: boolean;
+
+  /** @param pauses whether nothing is to be read of its client at first */
+  constructor(pauses = false) {
+    this.#pauses = pauses;
+  }
 
   identified(): undefined {}
 
@@ -60,6 +66,7 @@ export class RecordingSink implements ConnectionSink {
   established(connection: Connection): void {
     assert.equal(this.connection, undefined, "it is established once");
     this.connection = connection;
+    if (this.#pauses) connection.pause();
   }
 
   received(bytes: Buffer, start: number, end: number): void {
@@ -109,14 +116,17 @@ async function openListener(
 }
 
 /** A client and the gateway's end of its connection, established. */
-async function connectPair(t: TestContext, transport: TransportUnderTest): Promise<Pair> {
+async function connectPair(
+  t: TestContext,
+  transport: TransportUnderTest,
+  sink = new RecordingSink(),
+): Promise<Pair> {
   const accepted: Arrival[] = [];
   const listener = await openListener(t, transport, (arrival) => accepted.push(arrival));
   const client = transport.connect(listener);
   await until(() => accepted.length === 1, "the client is accepted");
   const [arrival] = accepted;
   assert.ok(arrival !== undefined);
-  const sink = new RecordingSink();
   arrival.open(sink);
   await until(() => sink.connection !== undefined && client.ready, "the connection is established");
   const { connection } = sink;
@@ -280,6 +290,22 @@ export function describeTransport(transport: TransportUnderTest): void {
       const before = sink.bytes;
       await until(() => client.stuck, "the client is still stuck");
       assert.equal(sink.bytes, before);
+      connection.resume();
+      await until(() => sink.bytes === sent.length, "everything has arrived");
+      assert.equal(digest(Buffer.concat(sink.parts)), digest(sent));
+    });
+
+    test("reads nothing where it is read for the first time and paused again in one turn", async (t) => {
+      const { client, connection, sink } = await connectPair(t, transport, new RecordingSink(true));
+      connection.resume();
+      connection.pause();
+      const sent = randomBytes(8 * MIB);
+      client.send(sent);
+      await until(() => client.stuck, "the client is stuck");
+      // It has had every chance to be read once it has got something.
+      write(connection, Buffer.from("hello"));
+      await until(() => client.receivedBytes > 0, "the client has got something");
+      assert.equal(sink.bytes, 0);
       connection.resume();
       await until(() => sink.bytes === sent.length, "everything has arrived");
       assert.equal(digest(Buffer.concat(sink.parts)), digest(sent));

@@ -516,6 +516,33 @@ describe("a client that the manager is asked about", () => {
     assert.equal(client.paused, false);
   });
 
+  test("that has said something and shut down its sending side is heard also when it is admitted late", () => {
+    const tickets = new TestTickets();
+    const { roster, clock, connect, told, slotOf } = start({ tickets, origin: WITH_TICKET });
+    const client = connect();
+    saysAtOnce(client, "good", "last words");
+    const id = slotOf(client)?.session ?? 0;
+    client.halfCloses();
+    clock.advance(LIMITS.halfCloseMs + SWEEP_MS);
+    assert.equal(client.finishing, false);
+    roster.admit(id);
+    assert.equal(told.at(-1), `message ${id} last words`);
+    clock.advance(LIMITS.halfCloseMs + SWEEP_MS);
+    assert.equal(client.finishing, true);
+    client.goes();
+    assert.equal(told.at(-1), `end ${id} client client-closed`);
+  });
+
+  test("that has shut down its sending side and is not admitted is not kept for ever either", () => {
+    const { clock, join, told } = start();
+    const { client, id } = join();
+    client.halfCloses();
+    clock.advance(LIMITS.admitTimeoutMs + SWEEP_MS);
+    assert.equal(client.finishing, true);
+    client.goes();
+    assert.equal(told.at(-1), `end ${id} client client-closed`);
+  });
+
   test("that has shut down its sending side meanwhile is not kept for ever once it is in", () => {
     const { sessions, roster, clock, join, told } = start();
     const { client, id } = join();
