@@ -160,7 +160,9 @@ export class FramedStream {
       this.destroy(error as Error);
       if (!(error instanceof ProtocolError)) throw error;
     }
-    return this.#events.readDone();
+    const released = this.#events.readDone();
+    if (released) this.#reader.reuse();
+    return released;
   }
 
   get #appendedBytes(): number {

@@ -78,7 +78,8 @@ export class GatewayLink implements FromGatewayHandler, AttachedLink {
           readFromGateway(this, type, bytes, start, end);
           this.#gateway?.handled(type, end - start);
         },
-        readDone: () => true,
+        // Payloads are their receivers' to keep.
+        readDone: () => false,
         congested: (congested) => this.#congested(congested),
         closed: (error) => this.#closed(error),
       },

@@ -45,7 +45,7 @@ export class FrameLog implements FrameWriter {
    * @param chunkBytes the size of a chunk; a frame that is larger gets one of its own
    * @param maxSpare how many chunks are kept to be filled again
    */
-  constructor(chunkBytes = 64 * 1024, maxSpare = 16) {
+  constructor(chunkBytes = 64 * 1024, maxSpare = 64) {
     this.#chunkBytes = chunkBytes;
     this.#maxSpare = maxSpare;
   }

@@ -1,7 +1,7 @@
 /**
  * Bytes to frames. The reader is fed whatever the stream delivers, cut at any byte, and hands each whole
  * frame on as a place in a buffer: a frame that lies whole in the input is not copied, one that does not is
- * gathered in a buffer of its own, allocated only after its header was found to be within bounds.
+ * gathered in a buffer of its own, made only after its header was found to be within bounds.
  */
 
 import { type BodyBounds, checkHeader, HEADER_BYTES } from "./frame.ts";
@@ -11,6 +11,9 @@ import { type BodyBounds, checkHeader, HEADER_BYTES } from "./frame.ts";
  * them beyond the call must know whether that input is used again.
  */
 export type FrameSink = (type: number, bytes: Buffer, start: number, end: number) => void;
+
+/** Frames that fit into this are gathered in memory that is used again. */
+const GATHER_BYTES = 64 * 1024;
 
 export class FrameReader {
   /** The largest `data` accepted, in bytes. May be raised between frames, when registration tells it. */
@@ -23,6 +26,12 @@ export class FrameReader {
   #gathered = 0;
   /** The frame being gathered, header included; undefined while its header is not complete. */
   #frame: Buffer | undefined;
+  /** The memory of the frame that was gathered last, as long as the input that completed it is the latest. */
+  #lent: Buffer | undefined;
+  /** Memory that the next frame can be gathered in. */
+  #spare: Buffer | undefined;
+  /** Somebody says when what was handed on is not needed any more. */
+  #reuses = false;
   #stopped = false;
 
   /**
@@ -54,6 +63,7 @@ export class FrameReader {
    * @throws ProtocolError from a header out of bounds, or from the sink; the reader is then stopped
    */
   push(input: Buffer, length = input.length): void {
+    this.#lent = undefined;
     try {
       let offset = this.#gathered > 0 ? this.#finish(input, length) : 0;
       while (!this.#stopped && length - offset >= HEADER_BYTES) {
@@ -72,6 +82,13 @@ export class FrameReader {
     }
   }
 
+  /** Nobody needs any more what the last `push` has handed on: memory of the reader's own is used again. */
+  reuse(): void {
+    this.#reuses = true;
+    this.#spare = this.#lent ?? this.#spare;
+    this.#lent = undefined;
+  }
+
   /** Completes the frame begun in earlier input; gives the offset behind what it took. */
   #finish(input: Buffer, length: number): number {
     const offset = this.#gather(input, 0, length);
@@ -79,6 +96,7 @@ export class FrameReader {
     if (frame !== undefined && this.#gathered === frame.length) {
       this.#frame = undefined;
       this.#gathered = 0;
+      if (frame.buffer.byteLength === GATHER_BYTES) this.#lent = frame;
       this.#sink(frame.readUInt32LE(0), frame, HEADER_BYTES, frame.length);
     }
     return offset;
@@ -95,12 +113,19 @@ export class FrameReader {
       if (this.#gathered < HEADER_BYTES) return offset;
       const bodyBytes = this.#header.readUInt32LE(4);
       checkHeader(this.#bounds, this.#header.readUInt32LE(0), bodyBytes, this.maxFrame);
-      this.#frame = Buffer.allocUnsafeSlow(HEADER_BYTES + bodyBytes);
+      this.#frame = this.#place(HEADER_BYTES + bodyBytes);
       this.#header.copy(this.#frame);
     }
     const take = Math.min(this.#frame.length - this.#gathered, length - offset);
     input.copy(this.#frame, this.#gathered, offset, offset + take);
     this.#gathered += take;
     return offset + take;
+  }
+
+  #place(bytes: number): Buffer {
+    if (!this.#reuses || bytes > GATHER_BYTES) return Buffer.allocUnsafeSlow(bytes);
+    const { buffer } = this.#spare ?? Buffer.allocUnsafeSlow(GATHER_BYTES);
+    this.#spare = undefined;
+    return Buffer.from(buffer, 0, bytes);
   }
 }

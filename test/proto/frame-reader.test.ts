@@ -109,6 +109,48 @@ describe("where a frame's bytes lie", () => {
   });
 });
 
+describe("the memory of a frame that was cut", () => {
+  /** Reads frames of these sizes, each cut in two, and tells the memory in which each was. */
+  function memories(sizes: readonly number[], after: (reader: FrameReader, index: number) => void) {
+    const found: ArrayBufferLike[] = [];
+    const reader = new FrameReader(fromManagerBounds, MIB, (_type, bytes, start, end) => {
+      found.push(bytes.buffer);
+      assert.ok(bytes.subarray(start, end).every((byte) => byte === found.length));
+    });
+    for (const [index, size] of sizes.entries()) {
+      const bytes = frame(MsgAll, Buffer.alloc(size, index + 1));
+      reader.push(bytes.subarray(0, 9));
+      reader.push(bytes.subarray(9));
+      after(reader, index);
+    }
+    return found;
+  }
+
+  test("is used again once nobody needs it any more", () => {
+    const found = memories([5, 7, 60_000, 3], (reader) => reader.reuse());
+    assert.equal(new Set(found.slice(1)).size, 1);
+  });
+
+  test("is nobody else's as long as it may be needed", () => {
+    const found = memories([5, 7, 60_000, 3], (reader, index) => {
+      if (index !== 1) reader.reuse();
+    });
+    assert.equal(found[2] === found[1], false);
+    assert.equal(found[3], found[2]);
+  });
+
+  test("is of the frame's own size where nobody ever says so, and for one that is large", () => {
+    const sizes = [5, 7, 70_000];
+    assert.deepEqual(
+      memories(sizes, () => {}).map(({ byteLength }) => byteLength),
+      sizes.map((size) => size + 8),
+    );
+    const large = memories([5, 70_000, 5], (reader) => reader.reuse());
+    assert.equal(large[1]?.byteLength, 70_008);
+    assert.notEqual(large[2], large[1]);
+  });
+});
+
 describe("what is held of an unfinished frame", () => {
   test("exactly the bytes that came, and nothing once it is handed on", () => {
     const { reader } = collectingReader(fromManagerBounds, MIB);
