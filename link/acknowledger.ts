@@ -5,7 +5,7 @@
 
 /** A numbered frame may wait so long for its acknowledgement, and so many bytes of them. */
 export const ACK_AFTER_MS = 100;
-export const ACK_AFTER_BYTES = 256 * 1024;
+export const ACK_AFTER_BYTES = 64 * 1024;
 
 export interface AcknowledgerOptions {
   /** Sends an `Ack` for so many frames. */

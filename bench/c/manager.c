@@ -21,7 +21,7 @@
 enum { MAX_LINKS = 16, MAX_EVENTS = 32, READ_BYTES = 256 * 1024, MAX_BROADCAST_BITS = 16 };
 
 /* Numbered frames are acknowledged after so many bytes, or so long after the first. */
-enum { ACK_BYTES = 256 * 1024, ACK_MS = 100 };
+enum { ACK_BYTES = 64 * 1024, ACK_MS = 100 };
 
 enum tags { ASKED = MAX_LINKS, LISTENER };
 

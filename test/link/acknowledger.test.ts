@@ -37,7 +37,7 @@ describe("what was handled", () => {
     assert.equal(acknowledger.received, 3);
   });
 
-  test("is acknowledged at once when it is 256 KiB, and those bytes are not counted again", () => {
+  test("is acknowledged at once when it is 64 KiB, and those bytes are not counted again", () => {
     const { clock, sent, acknowledger } = setUp();
     acknowledger.handled(ACK_AFTER_BYTES - 1);
     assert.deepEqual(sent, []);
