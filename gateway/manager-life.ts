@@ -8,7 +8,8 @@ import { Mutex } from "async-mutex";
 import type { Logger } from "pino";
 import type { Endpoint, Registered } from "../proto/bodies.ts";
 import type { Cancel, Clock } from "./clock.ts";
-import type { LinkLoss, ManagerLink, UnacknowledgedFrames } from "./links/manager-link.ts";
+import type { LinkLoss, ManagerLink } from "./links/manager-link.ts";
+import type { Unacknowledged } from "./links/unacknowledged.ts";
 import type { Roster } from "./slots/roster.ts";
 
 export interface ManagerLifeLimits {
@@ -97,7 +98,7 @@ export class ManagerLife {
   }
 
   /** The manager has taken the gateway on. */
-  registered(registered: Registered, unacknowledged: UnacknowledgedFrames | undefined): void {
+  registered(registered: Registered, unacknowledged: Unacknowledged | undefined): void {
     const { roster, log, host } = this.#options;
     const { id, capacity, resumed } = registered;
     this.hopeless = false;

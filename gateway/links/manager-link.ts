@@ -11,7 +11,6 @@ import { NONCE_BYTES, type Secret } from "../../link/secret.ts";
 import { tlsFailure } from "../../link/tls.ts";
 import type * as body from "../../proto/bodies.ts";
 import {
-  FromGateway,
   fromManagerBounds,
   HEADER_BYTES,
   isNumberedFromManager,
@@ -21,11 +20,12 @@ import {
   SESSION_BYTES,
 } from "../../proto/frame.ts";
 import { FrameLog } from "../../proto/frame-log.ts";
-import { joinBytes, readJoin, toManager } from "../../proto/from-gateway.ts";
+import { joinBytes, toManager } from "../../proto/from-gateway.ts";
 import { type FromManagerHandler, readFromManager } from "../../proto/from-manager.ts";
 import { ProtocolError } from "../../proto/protocol-error.ts";
 import type { Cancel, Clock } from "../clock.ts";
 import { Backoff, type BackoffLimits } from "./backoff.ts";
+import { type Unacknowledged, unacknowledgedIn } from "./unacknowledged.ts";
 
 /**
  * What ended a link: its stream, a rule that the manager broke, or that one side did not take the other for
@@ -45,21 +45,6 @@ export interface LinkLoss {
   readonly final: boolean;
 }
 
-/** What was told to a manager and never acknowledged by it, by session. */
-export interface UnacknowledgedFrames {
-  /** How much of what a client said, bytes. */
-  readonly lostBytes: ReadonlyMap<number, number>;
-  /** Where a session came from that was just handed over. */
-  readonly transfers: ReadonlyMap<number, Transfer>;
-}
-
-/** Where a session comes from, as its `CLJoin` says it. */
-export interface Transfer {
-  readonly manager: string;
-  readonly session: number;
-  readonly data: Uint8Array | undefined;
-}
-
 /** What a gateway does with what its manager says, once registered. */
 export interface ManagerLinkHandler
   extends Pick<FromManagerHandler, "message" | "messageAll" | "drop" | "dropDiscard" | "shutdown" | "admit">,
@@ -71,7 +56,7 @@ export interface ManagerLinkHandler
    * @param unacknowledged when it begins anew: what was told and never acknowledged; undefined when it goes on where the
    *   last link ended
    */
-  registered(registered: body.Registered, unacknowledged: UnacknowledgedFrames | undefined): void;
+  registered(registered: body.Registered, unacknowledged: Unacknowledged | undefined): void;
   /** Every frame of one read was told; see FramedStreamEvents. */
   readDone(): boolean;
   /** Too much waits for the manager: no client may be read (true), or all may be again (false). */
@@ -267,19 +252,8 @@ export class ManagerLink implements FromManagerHandler {
   }
 
   /** What was told in this epoch and was never acknowledged. */
-  unacknowledged(): UnacknowledgedFrames {
-    const lostBytes = new Map<number, number>();
-    const transfers = new Map<number, Transfer>();
-    this.#log.forEachUnacknowledged((type, bytes, start, end) => {
-      const session = bytes.readUInt32LE(start);
-      if (type === FromGateway.Msg) {
-        lostBytes.set(session, (lostBytes.get(session) ?? 0) + end - start - SESSION_BYTES);
-      } else if (type === FromGateway.CLJoin) {
-        const { from, fromSession = 0, data } = readJoin(bytes, start, end);
-        if (from !== undefined) transfers.set(session, { manager: from, session: fromSession, data });
-      }
-    });
-    return { lostBytes, transfers };
+  unacknowledged(): Unacknowledged {
+    return unacknowledgedIn(this.#log);
   }
 
   /** Nobody waits for the sessions of this epoch any more: there is nothing to go on with. */
@@ -369,7 +343,7 @@ export class ManagerLink implements FromManagerHandler {
   }
 
   /** The manager begins a new epoch. */
-  #begin({ epoch }: body.Registered): UnacknowledgedFrames {
+  #begin({ epoch }: body.Registered): Unacknowledged {
     const unacknowledged = this.unacknowledged();
     this.forget();
     this.#spoiled = false;

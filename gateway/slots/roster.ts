@@ -6,10 +6,11 @@
 
 import type { EndReason, HandoffRefusal } from "../../proto/bodies.ts";
 import type { Refusal } from "../guard/refusal.ts";
+import type { Unacknowledged } from "../links/unacknowledged.ts";
 import type { Counters } from "../metrics/counters.ts";
 import type { Directory } from "./directory.ts";
 import type { Outbox } from "./outbox.ts";
-import type { EndCause, SessionOwner, SessionRouter, Slot, Transfer } from "./slot.ts";
+import type { EndCause, SessionOwner, SessionRouter, Slot } from "./slot.ts";
 import type { SlotTable } from "./slot-table.ts";
 import { isOpen, type SlotEvent } from "./states.ts";
 
@@ -28,14 +29,6 @@ export interface HandoffOrder {
   readonly manager: string;
   /** What that one is told of it. */
   readonly data?: Uint8Array | undefined;
-}
-
-/** What was told to a manager and never acknowledged by it. */
-export interface Unacknowledged {
-  /** By session: how much of what its client said, bytes. */
-  readonly lostBytes: ReadonlyMap<number, number>;
-  /** By session: where it came from, of those that had just come from another manager. */
-  readonly transfers: ReadonlyMap<number, Transfer>;
 }
 
 /** What a roster leaves to the keeper of all sessions. */

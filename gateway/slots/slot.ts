@@ -7,6 +7,7 @@
 import type { EndedBy, EndReason } from "../../proto/bodies.ts";
 import type { Refusal } from "../guard/refusal.ts";
 import type { Allowance } from "../guard/talk-rate.ts";
+import type { Transfer } from "../links/unacknowledged.ts";
 import type {
   Arrival,
   Connection,
@@ -34,15 +35,6 @@ export interface SlotOwner {
   faulted(slot: Slot, fault: TransportFault): void;
   finished(slot: Slot): void;
   closed(slot: Slot, error: NodeJS.ErrnoException | undefined): void;
-}
-
-/** Where a session comes from, for the manager that gets it. */
-export interface Transfer {
-  /** The manager that had it before, and the session's id there. */
-  readonly manager: string;
-  readonly session: number;
-  /** What that one says of it. */
-  readonly data: Uint8Array | undefined;
 }
 
 /** Where a session's life is told and its bytes go. */

@@ -7,12 +7,8 @@
 import assert from "node:assert/strict";
 import { pino } from "pino";
 import type { ManagerChoice } from "../../gateway/choice/choice.ts";
-import {
-  type LinkLoss,
-  ManagerLink,
-  type ManagerLinkHandler,
-  type UnacknowledgedFrames,
-} from "../../gateway/links/manager-link.ts";
+import { type LinkLoss, ManagerLink, type ManagerLinkHandler } from "../../gateway/links/manager-link.ts";
+import type { Unacknowledged } from "../../gateway/links/unacknowledged.ts";
 import { Counters } from "../../gateway/metrics/counters.ts";
 import { sessionCommands } from "../../gateway/routers/commands.ts";
 import { ManagerRouter } from "../../gateway/routers/manager.ts";
@@ -377,10 +373,7 @@ export class GatewayWorld {
     assert.equal(this.#gate.inside, 0, "addresses are counted that have left");
   }
 
-  #letIn(
-    { capacity, pingMs, admit, resumed }: Registered,
-    unacknowledged: UnacknowledgedFrames | undefined,
-  ): void {
+  #letIn({ capacity, pingMs, admit, resumed }: Registered, unacknowledged: Unacknowledged | undefined): void {
     assert.equal(unacknowledged === undefined, resumed);
     this.pingMs = pingMs;
     this.#resumable = true;

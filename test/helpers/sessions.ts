@@ -2,7 +2,8 @@
 
 import { Failover } from "../../gateway/choice/failover.ts";
 import { RoundRobin } from "../../gateway/choice/round-robin.ts";
-import type { Roster, Unacknowledged } from "../../gateway/slots/roster.ts";
+import type { Unacknowledged } from "../../gateway/links/unacknowledged.ts";
+import type { Roster } from "../../gateway/slots/roster.ts";
 import {
   type Gate,
   type SessionLimits,

@@ -101,6 +101,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
   "gateway/slots": [
     "gateway/slots",
     "gateway/choice",
+    "gateway/links/unacknowledged.ts",
     "gateway/framing/encoder.ts",
     "gateway/guard",
     "gateway/transports/connection.ts",
