@@ -44,6 +44,8 @@ export class Lifecycle implements ManagerHost {
   #ready = false;
   #draining = false;
   #stopped = false;
+  /** What was said last about the capacity. */
+  #warned: string | undefined;
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
@@ -95,6 +97,8 @@ export class Lifecycle implements ManagerHost {
 
   resized(): void {
     const warning = descriptorWarning(this.#options.sessions.table.capacity);
+    if (warning === this.#warned) return;
+    this.#warned = warning;
     if (warning !== undefined) this.#options.log.warn(warning);
   }
 

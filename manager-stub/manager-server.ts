@@ -339,17 +339,19 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
    * session can neither be sent to nor dropped, and what it still says is told as ever.
    *
    * @param manager the name that the gateway knows the other one by
-   * @param data what that one is told with the session's `join`, 61,440 bytes at most
+   * @param data what that one is told with the session's `join`, 61,440 bytes at most; text goes as UTF-8
    * @returns when the session has left, with the reason `handoff`
    * @throws HandoffError when it has not: it stays and all is as before, unless the code is `session-ended`,
-   *   `gateway-lost` or `no-session`; RangeError for a name or `data` that is too long
+   *   `gateway-lost` or `no-session`; RangeError for a name or `data` that is too long, TypeError for neither text nor bytes
    */
-  async handoff(ref: SessionRef, manager: string, data?: Uint8Array): Promise<void> {
+  async handoff(ref: SessionRef, manager: string, data?: Uint8Array | string): Promise<void> {
+    checkText("a manager's name", manager);
     checkRange("the length of a manager's name", manager.length, 1, MAX_MANAGER_NAME_LENGTH);
-    if (data !== undefined) checkRange("the length of data", data.length, 0, MAX_HANDOFF_BYTES);
+    const bytes = data === undefined ? undefined : toBuffer(data);
+    if (bytes !== undefined) checkRange("the length of data", bytes.length, 0, MAX_HANDOFF_BYTES);
     const gateway = this.#byId.get(ref.gateway);
     if (gateway === undefined) throw noSession();
-    await gateway.handOff(ref.id, { manager: manager.toWellFormed(), data });
+    await gateway.handOff(ref.id, { manager: manager.toWellFormed(), data: bytes });
   }
 
   /**
@@ -473,8 +475,13 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
 /** How long the links have to take what is left when a manager closes. */
 const CLOSE_MS = 1000;
 
+// Who writes a manager without a compiler learns of a wrong type here, rather than by what it does to a link.
+
+/** @throws TypeError for what is neither text nor bytes */
 function toBuffer(payload: Uint8Array | string): Buffer {
   if (typeof payload === "string") return Buffer.from(payload);
+  if (!(payload instanceof Uint8Array))
+    throw new TypeError(`a payload must be text or bytes, not ${typeof payload}`);
   return Buffer.isBuffer(payload)
     ? payload
     : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
@@ -482,10 +489,15 @@ function toBuffer(payload: Uint8Array | string): Buffer {
 
 /** A name as it is on the link, where half a character is none. */
 function checkName(what: string, name: string): string {
+  checkText(what, name);
   const text = name.toWellFormed();
   const length = Buffer.byteLength(text);
   if (length >= 1 && length <= MAX_NAME_BYTES) return text;
   throw new RangeError(`${what} must have 1 to ${MAX_NAME_BYTES} bytes of UTF-8, not ${length}`);
+}
+
+function checkText(what: string, value: string): void {
+  if (typeof value !== "string") throw new TypeError(`${what} must be text, not ${typeof value}`);
 }
 
 function checkRange(name: string, value: number, min: number, max: number): void {

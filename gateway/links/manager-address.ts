@@ -13,6 +13,9 @@ const ONLY_NAME = "manager";
 
 const NAME = /^[\w.-]{1,64}$/;
 
+/** Where another manager seems to begin behind a comma, which parts them in a variable alone. */
+const ANOTHER = /,([\w.-]+=)?(unix|tcp|tls):/;
+
 export interface ManagerAddress {
   readonly name: string;
   readonly address: LinkAddress;
@@ -41,6 +44,7 @@ export function parseManagers(given: readonly string[]): readonly [ManagerAddres
 }
 
 function parseManager(text: string): Given {
+  if (ANOTHER.test(text)) throw new Error(`'${text}' are several managers; give each one by itself`);
   const mark = text.search(/[=:]/);
   if (text[mark] !== "=") return { name: undefined, address: parseLinkUrl(text) };
   const name = text.slice(0, mark);

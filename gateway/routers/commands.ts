@@ -43,17 +43,17 @@ export function sessionCommands(
       log.debug({ session, manager, code }, "handed to another manager");
       if (code === undefined) return;
       counters.handoffsRefused++;
-      link.handoffRefused(session, { manager, code, message: handoffRefusals[code] });
+      link.handoffRefused(session, { manager, code, message: handoffRefusals[code](manager) });
     },
   };
 }
 
 /** Why a session stays where it is, for people. */
 const handoffRefusals = {
-  "unknown-manager": "this gateway has no manager of that name",
-  "same-manager": "the session is that manager's already",
-  "no-manager": "that manager has no link to this gateway, or takes nobody now",
-  "no-slot": "that manager has as many sessions as it allows",
-  "not-admitted": "the session waits to be admitted itself",
-  "too-big": "what is to be told of the session does not fit in one frame",
+  "unknown-manager": (name: string) => `this gateway has no manager called '${name}'`,
+  "same-manager": (name: string) => `the session is manager '${name}''s already`,
+  "no-manager": (name: string) => `manager '${name}' has no link to this gateway, or takes nobody now`,
+  "no-slot": (name: string) => `manager '${name}' has as many sessions as it allows`,
+  "not-admitted": () => "the session waits to be admitted itself",
+  "too-big": () => "what is to be told of the session does not fit in one frame",
 } as const;

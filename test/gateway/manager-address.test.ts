@@ -76,6 +76,11 @@ describe("the managers of a gateway", () => {
       "'tcp://[::1]:1' has no name; of several managers each must have one: name=tcp://[::1]:1",
     ],
     [
+      "several in one text",
+      ["a=unix:/x,b=unix:/y"],
+      "'a=unix:/x,b=unix:/y' are several managers; give each one by itself",
+    ],
+    [
       "two of one name",
       ["a=unix:/x", "b=unix:/y", "a=unix:/z"],
       "two managers are named 'a'; give each a name of its own",
@@ -90,6 +95,10 @@ describe("the managers of a gateway", () => {
       assert.throws(() => parseManagers(given), { message });
     });
   }
+
+  test("may have a comma in a path", () => {
+    assert.deepEqual(parseManagers(["a=unix:/x,y=z"])[0].address, { kind: "unix", path: "/x,y=z" });
+  });
 
   test("may have a name of 64 characters", () => {
     assert.equal(parseManagers([`${"n".repeat(64)}=unix:/x`])[0].name.length, 64);

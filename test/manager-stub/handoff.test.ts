@@ -158,6 +158,18 @@ describe("a session that is handed over", () => {
     assert.equal(manager.send(one, "x"), true, "it is where it was");
     assert.deepEqual(await gateway.sync(), [["Msg", first, "x"]]);
   });
+
+  test("takes data as text too, and nothing else, whoever calls it", async (t) => {
+    const { manager, gateway } = await startJoined(t, {}, first);
+    const one = at(manager, first);
+    for (const [name, data, message] of [
+      ["battle", { level: 3 }, "a payload must be text or bytes, not object"],
+      [undefined, undefined, "a manager's name must be text, not undefined"],
+    ] as unknown as [string, string, string][])
+      await assert.rejects(manager.handoff(one, name, data), { name: "TypeError", message });
+    manager.handoff(one, "battle", "level 3 é").catch(() => {});
+    assert.deepEqual(await gateway.sync(), [["Handoff", first, "battle", "level 3 é"]]);
+  });
 });
 
 describe("a handoff that the gateway refuses", () => {
