@@ -345,13 +345,13 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
    *   `gateway-lost` or `no-session`; RangeError for a name or `data` that is too long, TypeError for neither text nor bytes
    */
   async handoff(ref: SessionRef, manager: string, data?: Uint8Array | string): Promise<void> {
-    checkText("a manager's name", manager);
-    checkRange("the length of a manager's name", manager.length, 1, MAX_MANAGER_NAME_LENGTH);
+    const name = wellFormed("a manager's name", manager);
+    checkRange("the length of a manager's name", name.length, 1, MAX_MANAGER_NAME_LENGTH);
     const bytes = data === undefined ? undefined : toBuffer(data);
     if (bytes !== undefined) checkRange("the length of data", bytes.length, 0, MAX_HANDOFF_BYTES);
     const gateway = this.#byId.get(ref.gateway);
     if (gateway === undefined) throw noSession();
-    await gateway.handOff(ref.id, { manager: manager.toWellFormed(), data: bytes });
+    await gateway.handOff(ref.id, { manager: name, data: bytes });
   }
 
   /**
@@ -489,15 +489,16 @@ function toBuffer(payload: Uint8Array | string): Buffer {
 
 /** A name as it is on the link, where half a character is none. */
 function checkName(what: string, name: string): string {
-  checkText(what, name);
-  const text = name.toWellFormed();
+  const text = wellFormed(what, name);
   const length = Buffer.byteLength(text);
   if (length >= 1 && length <= MAX_NAME_BYTES) return text;
   throw new RangeError(`${what} must have 1 to ${MAX_NAME_BYTES} bytes of UTF-8, not ${length}`);
 }
 
-function checkText(what: string, value: string): void {
-  if (typeof value !== "string") throw new TypeError(`${what} must be text, not ${typeof value}`);
+/** @throws TypeError for what is no text */
+function wellFormed(what: string, value: string): string {
+  if (typeof value === "string") return value.toWellFormed();
+  throw new TypeError(`${what} must be text, not ${typeof value}`);
 }
 
 function checkRange(name: string, value: number, min: number, max: number): void {
