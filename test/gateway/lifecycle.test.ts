@@ -1,43 +1,21 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { describe, type TestContext, test } from "node:test";
-import type { Gateway } from "../../gateway/gateway.ts";
 import { toGateway } from "../../proto/from-manager.ts";
 import { slotOf } from "../../proto/session-id.ts";
 import { TestClient } from "../helpers/client.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
-import { type RawLink, type RawManager, redialled, startRawManager } from "../helpers/raw-manager.ts";
+import { redialled, startRawManager } from "../helpers/raw-manager.ts";
+import { type RawRigOptions, startRawRig } from "../helpers/raw-rig.ts";
 import { managerOf, type Settings, startTestGateway } from "../helpers/rig.ts";
 import { next, until } from "../helpers/wait.ts";
 
-interface Scene {
-  readonly gateway: Gateway;
-  readonly raw: RawManager;
-  readonly link: RawLink;
-  readonly port: number;
-  client(): Promise<TestClient>;
-}
-
-/** A gateway that is registered and listens, and its manager, which a test speaks for. */
-async function registered(
+const registered = (
   t: TestContext,
   settings: Settings = {},
-  registration: Parameters<RawLink["register"]>[0] = {},
+  registration: RawRigOptions["registration"] = {},
   clock?: FakeClock,
-): Promise<Scene> {
-  const raw = await startRawManager(t);
-  const gateway = await startTestGateway(t, raw.link, settings, clock === undefined ? {} : { clock });
-  const link = await raw.nextLink();
-  link.register(registration);
-  const listening = await link.wait("listening");
-  const port = listening.body.endpoints[0]?.port ?? 0;
-  const client = async () => {
-    const one = await TestClient.connect(port);
-    t.after(() => one.close());
-    return one;
-  };
-  return { gateway, raw, link, port, client };
-}
+) => startRawRig(t, { settings, registration, extra: clock === undefined ? {} : { clock } });
 
 describe("registration", () => {
   test("says who the gateway is, and tells the bound addresses before any client is let in", async (t) => {

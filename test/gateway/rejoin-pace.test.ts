@@ -131,6 +131,17 @@ async function dialled({ streams, clock }: Parts, nth: number): Promise<Manager>
   return new Manager(stream);
 }
 
+/** The link is lost when some were announced on it; gives the next one. */
+async function cutOff(parts: Parts, link: Manager): Promise<Manager> {
+  link.register(2);
+  await until(() => {
+    link.hear();
+    return link.joins.length > 3000;
+  }, "some were announced");
+  link.stream.destroy();
+  return dialled(parts, 3);
+}
+
 /** A gateway that holds its clients: their manager is gone. */
 async function held(t: TestContext) {
   const parts = assemble();
@@ -260,13 +271,7 @@ describe("twenty thousand clients that are announced again", () => {
 
   test("and whose announcement is cut off go on where it was, once the link does", async (t) => {
     const { parts, next, known, sessions } = await held(t);
-    next.register(2);
-    await until(() => {
-      next.hear();
-      return next.joins.length > 3000;
-    }, "some were announced");
-    next.stream.destroy();
-    const last = await dialled(parts, 3);
+    const last = await cutOff(parts, next);
     assert.ok(sessions.liveCount < CLIENTS);
     assert.equal(last.listens, false);
     last.register(2, next.numbered);
@@ -279,13 +284,7 @@ describe("twenty thousand clients that are announced again", () => {
 
   test("and whose manager is gone again meanwhile are announced to the next one, all of them", async (t) => {
     const { parts, next, known } = await held(t);
-    next.register(2);
-    await until(() => {
-      next.hear();
-      return next.joins.length > 3000;
-    }, "some were announced");
-    next.stream.destroy();
-    const last = await dialled(parts, 3);
+    const last = await cutOff(parts, next);
     last.register(3);
     await until(() => {
       last.acknowledge();

@@ -4,26 +4,22 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { toGateway } from "../../proto/from-manager.ts";
 import { TestClient } from "../helpers/client.ts";
-import { type RawLink, type RawManager, startRawManager } from "../helpers/raw-manager.ts";
-import { managerOf, type Settings, startTestGateway } from "../helpers/rig.ts";
+import type { RawLink, RawManager } from "../helpers/raw-manager.ts";
+import { startRawRig } from "../helpers/raw-rig.ts";
+import { managerOf, type Settings } from "../helpers/rig.ts";
 import { until } from "../helpers/wait.ts";
 import { WebSocketClient } from "../helpers/ws-client.ts";
 
 async function start(t: TestContext, admit = false, settings: Settings = {}) {
-  const raw = await startRawManager(t);
-  const gateway = await startTestGateway(t, raw.link, settings);
-  const link = await raw.nextLink();
-  link.register({ admit });
-  const listening = await link.wait("listening");
-  const port = listening.body.endpoints[0]?.port ?? 0;
+  const rig = await startRawRig(t, { settings, registration: { admit } });
+  const { link } = rig;
   const joined = async () => {
     const before = link.all("join").length;
-    const client = await TestClient.connect(port);
-    t.after(() => client.close());
+    const client = await rig.client();
     const { session, body } = await link.wait("join", before + 1);
     return { client, session, body };
   };
-  return { raw, gateway, link, port, joined };
+  return { ...rig, joined };
 }
 
 /** The manager is gone, and another takes its place. */

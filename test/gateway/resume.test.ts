@@ -7,10 +7,11 @@ import { ACK_AFTER_MS } from "../../link/acknowledger.ts";
 import type * as body from "../../proto/bodies.ts";
 import { FrameBatch } from "../../proto/frame-batch.ts";
 import { toGateway } from "../../proto/from-manager.ts";
-import { TestClient } from "../helpers/client.ts";
+
 import { FakeClock } from "../helpers/fake-clock.ts";
 import { recordLog } from "../helpers/log.ts";
 import { type RawLink, type RawManager, redialled, startRawManager } from "../helpers/raw-manager.ts";
+import { startRawRig } from "../helpers/raw-rig.ts";
 import { managerOf, type Settings, startTestGateway } from "../helpers/rig.ts";
 import { until } from "../helpers/wait.ts";
 
@@ -25,21 +26,12 @@ interface Start {
 
 /** A gateway on its first link, with the epoch that this has. */
 async function start(t: TestContext, { settings = {}, registration = {}, clock }: Start = {}) {
-  const raw = await startRawManager(t);
   const recorded = recordLog();
-  const extra = { log: recorded.log, ...(clock !== undefined && { clock }) };
-  const gateway = await startTestGateway(t, raw.link, settings, extra);
-  const link = await raw.nextLink();
-  link.keepsFrames = true;
   const epoch = randomBytes(16);
-  link.register({ epoch, ...registration });
-  const listening = await link.wait("listening");
-  const port = listening.body.endpoints[0]?.port ?? 0;
-  const client = async () => {
-    const one = await TestClient.connect(port);
-    t.after(() => one.close());
-    return one;
-  };
+  const extra = { log: recorded.log, ...(clock !== undefined && { clock }) };
+  const rig = await startRawRig(t, { settings, registration: { epoch, ...registration }, extra });
+  const { link, client } = rig;
+  link.keepsFrames = true;
   /** A client that has joined, and its session. */
   const joined = async (over: RawLink = link) => {
     const before = over.all("join").length;
@@ -47,7 +39,7 @@ async function start(t: TestContext, { settings = {}, registration = {}, clock }
     const { session } = await over.wait("join", before + 1);
     return { client: one, session };
   };
-  return { raw, recorded, gateway, link, epoch, client, joined };
+  return { ...rig, recorded, epoch, joined };
 }
 
 /** The link is cut, and another dialled. */
