@@ -138,7 +138,7 @@ export const settings = {
     flag(),
     false,
     "boolean",
-    "whether the sessions of a manager that is lost go to another one, or wait for it",
+    "whether the sessions of a manager that has not come back within holdMs go to another one, or end",
   ),
   listen: setting(
     listOf(listenAddress),
