@@ -2,6 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { bracketed } from "../proto/link-url.ts";
 import type { ApiEvents, GatewayView, SessionView } from "./api-views.ts";
 import { formatTable } from "./table.ts";
 
@@ -292,7 +293,7 @@ function client({ addr = "", port = 0 }: Partial<SessionView>): string {
 }
 
 function hostAndPort(host: string, port: number): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return `${bracketed(host)}:${port}`;
 }
 
 function named({ user = null }: Partial<SessionView>): string {

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
+import { bracketed } from "../proto/link-url.ts";
 import { type BehaviourName, behaviours } from "./behaviours.ts";
 import { UsageError } from "./credentials.ts";
 import type { HttpAddress } from "./ctl.ts";
@@ -81,7 +82,7 @@ async function listenHttp(api: Server, { host, port }: ServeOptions["http"]): Pr
     throw new ListenError(`cannot serve the HTTP API on ${host}:${port}: ${hint}`, { cause: error });
   }
   const bound = api.address() as AddressInfo;
-  return `http://${bound.family === "IPv6" ? `[${bound.address}]` : bound.address}:${bound.port}`;
+  return `http://${bracketed(bound.address)}:${bound.port}`;
 }
 
 async function close(manager: ManagerServer, api: Server): Promise<void> {
