@@ -359,9 +359,9 @@ export class Sessions implements SlotOwner {
   /** Why nobody can join, whichever manager a client is for. */
   get #closedFor(): Refusal | undefined {
     if (this.closedFor !== undefined) return this.closedFor;
-    const refusals = this.#rosters.map(({ refusal }) => refusal);
-    if (refusals.includes(undefined)) return undefined;
+    if (this.#rosters.some(({ refusal }) => refusal === undefined)) return undefined;
     // There are managers, none of which takes anybody now: what may change the soonest is said.
+    const refusals = this.#rosters.map(({ refusal }) => refusal);
     return leastRefusals.find((refusal) => refusals.includes(refusal)) ?? refusals[0] ?? "no-manager";
   }
 

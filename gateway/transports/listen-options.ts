@@ -4,6 +4,7 @@
  */
 
 import { z } from "zod";
+import { MAX_MANAGER_NAME_LENGTH } from "../../proto/bodies.ts";
 import { framingNames } from "../framing/framing.ts";
 import { AddressSet } from "../guard/address-set.ts";
 import { flag, HOUR_MS, KIB, listOf, MIB, oneOf, parsedFrom, text, whole } from "../schema.ts";
@@ -91,7 +92,7 @@ export const listenOptions = {
   pingMs: option(whole(0, HOUR_MS), 30_000, WEB),
   forwarded: option(oneOf(["off", "x-forwarded-for", "forwarded"] as const), "off", WEB),
   ticket: option(oneOf(["off", "first-message", "query"] as const), "off"),
-  manager: option(text(1, 64).optional(), undefined),
+  manager: option(text(1, MAX_MANAGER_NAME_LENGTH).optional(), undefined),
 } as const;
 
 export type ListenOptionName = keyof typeof listenOptions;
