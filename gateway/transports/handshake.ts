@@ -8,10 +8,17 @@ import type { Socket } from "node:net";
 import type { Refusal } from "../guard/refusal.ts";
 import type { Arrival, ConnectionSink } from "./connection.ts";
 import { boundedDetails, type ClientDetails, NO_DETAILS } from "./details.ts";
-import { descriptorOf, type Handshaken, peerAddress, resetSocket } from "./socket-connection.ts";
+import { descriptorOf, peerAddress, resetSocket } from "./socket-channel.ts";
+import type { StreamClient } from "./stream-connection.ts";
 
 /** One step. It ends by `proceed` or `fail`, in its own time, and does nothing once the handshake is over. */
 export type HandshakeStep = (handshake: Handshake) => void;
+
+/** What a handshake leaves behind. */
+export interface Handshaken extends StreamClient {
+  /** The socket under a TLS socket; else the same. */
+  readonly raw: Socket;
+}
 
 /** Makes the connection when all steps are done. */
 export type Establish = (socket: Socket, handshaken: Handshaken) => Arrival;
@@ -152,7 +159,7 @@ export class Handshake implements Arrival {
     this.#raw.off("error", this.#failed);
     this.#raw.off("close", this.#closed);
     if (sink === undefined) return;
-    const handshaken = { details: this.#details, raw: this.#raw, early: this.#takeEarly() };
+    const handshaken = { ...this.peer, details: this.#details, raw: this.#raw, early: this.#takeEarly() };
     this.#establish(this.#socket, handshaken).open(sink);
   }
 

@@ -1,38 +1,22 @@
 /**
- * Listens on a stream socket's address, TCP or Unix, and closes so that nobody who was waiting is lost. What an
- * accepted socket becomes is the transport's to say.
+ * Listens on a stream socket's address, TCP or Unix, with a server of Node's. What an accepted socket becomes is the
+ * transport's to say.
  */
 
-import { once } from "node:events";
-import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import type { Endpoint } from "../../proto/bodies.ts";
 import type { Arrival } from "./connection.ts";
-import { formatListenAddress, type ListenAddress } from "./listen-address.ts";
-import { isWeb } from "./listen-options.ts";
-import { type AcceptSink, ListenError, type Listener, type ListenerTraits } from "./listener.ts";
-
-/** After this long without a word the kernel asks an idle client whether it is still there. */
-const KEEP_ALIVE_MS = 60_000;
-
-/** A listener closes after this many turns of the event loop in a row in which nobody arrived. */
-const QUIET_TURNS = 3;
-
-/** A listener to which somebody arrives at every turn closes all the same after this many. */
-const MAX_TURNS = 1000;
+import type { ListenAddress } from "./listen-address.ts";
+import type { AcceptSink, Listener, ListenerTraits } from "./listener.ts";
+import { type Bind, closeWhenQuiet, endpointOf, KEEP_ALIVE_SECONDS, listen, traitsOf } from "./listening.ts";
 
 /** What a transport adds to a listener. */
 export interface Transported {
   /** Makes an arrival of a socket that was accepted paused. */
   readonly arrive: (accepted: Socket) => Arrival;
-  /** Makes the server listen; an error may also come as an event. */
-  readonly bind: (server: Server, address: ListenAddress) => void | Promise<void>;
+  readonly bind: Bind;
   readonly files?: readonly string[];
   readonly reload?: () => void;
-}
-
-/** Listens on a TCP port. */
-export function overTcp(server: Server, { host, port, backlog, reusePort }: ListenAddress): void {
-  server.listen({ host, port, backlog, reusePort });
 }
 
 export class StreamListener implements Listener {
@@ -55,7 +39,7 @@ export class StreamListener implements Listener {
       pauseOnConnect: true,
       noDelay: true,
       keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_MS,
+      keepAliveInitialDelay: KEEP_ALIVE_SECONDS * 1000,
     });
     this.#server.on("connection", (socket) => {
       this.#accepted++;
@@ -69,9 +53,7 @@ export class StreamListener implements Listener {
   }
 
   get endpoint(): Endpoint {
-    const { transport, host, name } = this.address;
-    const { framing } = this.origin;
-    return { transport, host, port: this.#port, name, ...(framing !== "none" && { framing }) };
+    return endpointOf(this.address, this.#port);
   }
 
   get files(): readonly string[] {
@@ -83,68 +65,13 @@ export class StreamListener implements Listener {
   }
 
   async open(): Promise<void> {
-    const server = this.#server;
-    const listening = once(server, "listening");
-    try {
-      await Promise.all([listening, this.#transported.bind(server, this.address)]);
-    } catch (error) {
-      throw listenError(error as NodeJS.ErrnoException, this.address);
-    }
-    const bound = server.address() as AddressInfo | string;
-    if (typeof bound !== "string") this.#port = bound.port;
+    this.#port = await listen(this.#server, this.address, this.#transported.bind);
   }
 
   close(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#closeWhenQuiet(resolve);
-    return promise;
+    return closeWhenQuiet(
+      () => this.#accepted,
+      () => this.#server.close(),
+    );
   }
-
-  /**
-   * Closes right behind turns of the event loop in which nobody arrived: what waits in the kernel's queue at
-   * that moment is reset, unless the kernel is told to migrate it (docs/operations.md, "Reloading").
-   */
-  #closeWhenQuiet(closed: () => void): void {
-    let seen = this.#accepted;
-    let quiet = 0;
-    let turns = 0;
-    const turn = () => {
-      quiet = this.#accepted === seen ? quiet + 1 : 0;
-      seen = this.#accepted;
-      turns++;
-      if (quiet < QUIET_TURNS && turns < MAX_TURNS) {
-        setImmediate(turn);
-        return;
-      }
-      this.#server.close();
-      closed();
-    };
-    setImmediate(turn);
-  }
-}
-
-function traitsOf({ transport, name, framing, ticket, pingMs, manager }: ListenAddress): ListenerTraits {
-  return isWeb(transport)
-    ? { transport, name, framing: "websocket", ticket, pingMs, manager }
-    : { transport, name, framing, ticket, pingMs: 0, manager };
-}
-
-const ADVICE: Readonly<Record<string, string>> = {
-  EACCES: "this user may not bind it: choose a port above 1023, or a directory that this user may write to",
-  EADDRNOTAVAIL: "this machine has no such address",
-  ENOTFOUND: "the host name is not known",
-  ENOENT: "the directory of the socket does not exist",
-};
-
-function listenError(error: NodeJS.ErrnoException, address: ListenAddress): ListenError {
-  const hint = error.code === "EADDRINUSE" ? inUse(address) : (ADVICE[error.code ?? ""] ?? error.message);
-  const where = formatListenAddress(address);
-  const code = error.code === undefined ? "" : ` (${error.code})`;
-  return new ListenError(`cannot listen on ${where}: ${hint}${code}`, { cause: error });
-}
-
-function inUse({ transport }: ListenAddress): string {
-  return transport === "unix"
-    ? "another process listens there: stop it, or choose another path"
-    : "another process listens there: stop it, choose another port, or give ?reusePort=true to all of them";
 }

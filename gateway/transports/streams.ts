@@ -2,13 +2,14 @@
 
 import type { Socket } from "node:net";
 import type { Framing } from "../framing/framing.ts";
+import type { Channel } from "./channel.ts";
 import type { Arrival } from "./connection.ts";
-import { FramedConnection } from "./framed-connection.ts";
 import { Handshake, type HandshakeStep } from "./handshake.ts";
 import type { ListenAddress } from "./listen-address.ts";
 import { proxyStep } from "./proxy.ts";
 import type { ReadPath } from "./read-path.ts";
-import { type Handshaken, SocketConnection } from "./socket-connection.ts";
+import { peerAddress, SocketChannel } from "./socket-channel.ts";
+import { framedBy, StreamConnection } from "./stream-connection.ts";
 
 /** What every transport is given. */
 export interface TransportContext {
@@ -26,23 +27,36 @@ export function proxySteps({ proxy, trusted, transport }: ListenAddress): Handsh
 }
 
 /**
+ * Makes a channel of a socket of Node's, which is not to be used any more.
+ *
+ * @param socket accepted, and nothing was read of it that was not taken
+ * @param raw the socket under a TLS socket; else the same
+ */
+export function channelOver(socket: Socket, raw: Socket, { readPath }: Pick<TransportContext, "readPath">): Channel {
+  return new SocketChannel(socket, raw, readPath);
+}
+
+/**
  * Makes arrivals of accepted sockets.
  *
  * @param steps of the transport's own, behind the proxy's
  */
 export function streamArrivals(
   address: ListenAddress,
-  { readPath, framing, maxMessageBytes }: TransportContext,
+  context: TransportContext,
   steps: readonly HandshakeStep[],
 ): (accepted: Socket) => Arrival {
-  const connect = (socket: Socket, handshaken?: Handshaken): SocketConnection => {
-    const decoder = framing.decoder(maxMessageBytes());
-    return decoder === undefined
-      ? new SocketConnection(socket, readPath, handshaken)
-      : new FramedConnection(socket, readPath, handshaken, framing, decoder);
-  };
+  const framed = () => framedBy(context.framing, context.maxMessageBytes());
   const all = [...proxySteps(address), ...steps];
-  if (all.length === 0) return (accepted) => connect(accepted);
+  if (all.length === 0) {
+    return (accepted) => {
+      const peer = { address: peerAddress(accepted), port: accepted.remotePort ?? 0 };
+      return new StreamConnection(channelOver(accepted, accepted, context), peer, framed());
+    };
+  }
   const identifies = address.proxy !== "off";
-  return (accepted) => new Handshake(accepted, identifies, all, connect);
+  return (accepted) =>
+    new Handshake(accepted, identifies, all, (socket, { raw, ...client }) => {
+      return new StreamConnection(channelOver(socket, raw, context), client, framed());
+    });
 }

@@ -11,7 +11,8 @@ import { ConfigError } from "../config-error.ts";
 import type { ClientDetails } from "./details.ts";
 import type { Handshake, HandshakeStep } from "./handshake.ts";
 import type { ListenAddress } from "./listen-address.ts";
-import { overTcp, type Transported } from "./stream-listener.ts";
+import { overTcp } from "./listening.ts";
+import type { Transported } from "./stream-listener.ts";
 import { streamArrivals, type TransportContext } from "./streams.ts";
 
 export function tlsTransport(address: ListenAddress, context: TransportContext): Transported {

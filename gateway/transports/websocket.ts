@@ -16,26 +16,22 @@ import {
 import type { Refusal } from "../guard/refusal.ts";
 import type { ClientDetails } from "./details.ts";
 import { forwardedClient } from "./forwarded.ts";
-import { Handshake, type HandshakeStep } from "./handshake.ts";
+import { Handshake, type Handshaken, type HandshakeStep } from "./handshake.ts";
 import type { ListenAddress } from "./listen-address.ts";
-import type { ReadPath } from "./read-path.ts";
-import { type Handshaken, peerAddress } from "./socket-connection.ts";
-import { overTcp, type Transported } from "./stream-listener.ts";
-import { proxySteps, type TransportContext } from "./streams.ts";
+import { overTcp } from "./listening.ts";
+import { peerAddress } from "./socket-channel.ts";
+import type { Transported } from "./stream-listener.ts";
+import { channelOver, proxySteps, type TransportContext } from "./streams.ts";
 import { TlsLayer } from "./tls.ts";
 import { WebSocketConnection } from "./ws-connection.ts";
 
 /** WebSocket over plain TCP (`ws`), or over TLS (`wss`). */
-export function webSocketTransport(
-  address: ListenAddress,
-  { readPath, maxMessageBytes }: TransportContext,
-): Transported {
+export function webSocketTransport(address: ListenAddress, context: TransportContext): Transported {
   const tls = address.transport === "wss" ? new TlsLayer(address) : undefined;
   const web = new WebSocketLayer(address);
   const steps = [...proxySteps(address), ...(tls === undefined ? [] : [tls.step]), web.step];
   const { trusted, proxy, forwarded } = address;
-  const establish = (socket: Socket, handshaken: Handshaken) =>
-    web.establish(socket, readPath, handshaken, maxMessageBytes());
+  const establish = (socket: Socket, handshaken: Handshaken) => web.establish(socket, context, handshaken);
   return {
     arrive(accepted) {
       const isProxy = forwarded !== "off" && trusted.has(peerAddress(accepted));
@@ -127,14 +123,9 @@ export class WebSocketLayer {
   };
 
   /** Makes the connection of a socket that was upgraded. */
-  establish(
-    socket: Socket,
-    readPath: ReadPath,
-    handshaken: Handshaken,
-    maxMessageBytes: number,
-  ): WebSocketConnection {
-    return new WebSocketConnection(socket, readPath, handshaken, {
-      maxMessageBytes,
+  establish(socket: Socket, context: TransportContext, { raw, ...client }: Handshaken): WebSocketConnection {
+    return new WebSocketConnection(channelOver(socket, raw, context), client, {
+      maxMessageBytes: context.maxMessageBytes(),
       frames: this.#settings.frames,
       extensions: this.#agreed.get(socket)?._extensions ?? {},
     });

@@ -4,12 +4,11 @@
  * A message is what the client sent as one, whatever frames and reads it came in.
  */
 
-import type { Socket } from "node:net";
 import { PerMessageDeflate, Receiver } from "ws";
 import type { Encoder } from "../framing/encoder.ts";
+import type { Channel } from "./channel.ts";
 import type { Farewell } from "./connection.ts";
-import type { ReadPath } from "./read-path.ts";
-import { type Handshaken, SocketConnection } from "./socket-connection.ts";
+import { type StreamClient, StreamConnection } from "./stream-connection.ts";
 import { closePayload, faultCode } from "./ws-close.ts";
 import { deflatingEncoders, type EncoderPair, frame, Opcode, plainEncoders } from "./ws-encoder.ts";
 import { type PlainFrameSink, readPlainFrames } from "./ws-plain-frames.ts";
@@ -41,7 +40,7 @@ const NOTHING = Buffer.alloc(0);
 
 type Phase = "open" | "faulted" | "closing";
 
-export class WebSocketConnection extends SocketConnection implements PlainFrameSink {
+export class WebSocketConnection extends StreamConnection implements PlainFrameSink {
   readonly #traits: WebSocketTraits;
   readonly #encoders: EncoderPair;
   #receiver: Receiver | undefined;
@@ -54,8 +53,8 @@ export class WebSocketConnection extends SocketConnection implements PlainFrameS
   /** Bytes that came too late to be sent. */
   #discardedBytes = 0;
 
-  constructor(socket: Socket, readPath: ReadPath, handshaken: Handshaken, traits: WebSocketTraits) {
-    super(socket, readPath, handshaken);
+  constructor(channel: Channel, client: StreamClient, traits: WebSocketTraits) {
+    super(channel, client);
     this.#traits = traits;
     this.#sendText = traits.frames === "text";
     this.#encoders = encodersFor(traits.extensions);
@@ -73,8 +72,8 @@ export class WebSocketConnection extends SocketConnection implements PlainFrameS
     return this.#pendingBytes;
   }
 
-  override received(bytes: Buffer, length: number): void {
-    this.inSips(bytes, length);
+  override received(bytes: Buffer, start: number, end: number): void {
+    this.inSips(bytes, start, end);
   }
 
   protected override decode(bytes: Buffer, length: number): void {
@@ -122,7 +121,7 @@ export class WebSocketConnection extends SocketConnection implements PlainFrameS
   }
 
   /** A client that ends its stream without a close frame has gone. */
-  override peerFinished(): void {
+  protected override peerEnded(): void {
     this.close();
   }
 

@@ -5,7 +5,7 @@ import { createListener } from "../../gateway/transports/create-listener.ts";
 import { parseListenAddress } from "../../gateway/transports/listen-address.ts";
 import type { AcceptSink, Listener } from "../../gateway/transports/listener.ts";
 import { sharedReadPath } from "../../gateway/transports/read-path.ts";
-import { SocketConnection } from "../../gateway/transports/socket-connection.ts";
+import { StreamConnection } from "../../gateway/transports/stream-connection.ts";
 import { closeCodes, closePayload, faultCode } from "../../gateway/transports/ws-close.ts";
 import { RecordingSink } from "../contracts/transport.ts";
 import { clientFrame, Opcode, RawWeb, upgradeRequest } from "../front/raw-web.ts";
@@ -68,7 +68,7 @@ describe("a WebSocket's messages", () => {
     await RawWeb.open(t, listener.endpoint.port, upgradeRequest("/"));
     const [sink] = sinks;
     const connection = sink?.connection;
-    assert.ok(sink !== undefined && connection instanceof SocketConnection);
+    assert.ok(sink !== undefined && connection instanceof StreamConnection);
     const said = Buffer.concat([
       clientFrame(Opcode.binary, "plain"),
       clientFrame(Opcode.text, "in ", { fin: false }),
@@ -86,7 +86,7 @@ describe("a WebSocket's messages", () => {
           [first, second] as const,
           [second, said.length] as const,
         ])
-          connection.received(Buffer.from(said.subarray(from, to)), to - from);
+          connection.received(Buffer.from(said.subarray(from, to)), 0, to - from);
         assert.deepEqual(sink.parts.map(String), ["plain", "in pieces", "plain again"]);
         assert.deepEqual([sink.controls, connection.pendingBytes], [2, 0]);
       }
