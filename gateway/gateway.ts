@@ -2,6 +2,7 @@
 
 import type { Logger } from "pino";
 import type { Endpoint } from "../proto/bodies.ts";
+import { chooseWays } from "./byte-ways.ts";
 import { createChoice } from "./choice/create-choice.ts";
 import { Failover } from "./choice/failover.ts";
 import { type Clock, systemClock } from "./clock.ts";
@@ -24,12 +25,6 @@ import type { Roster } from "./slots/roster.ts";
 import { Sessions } from "./slots/sessions.ts";
 import { createListener } from "./transports/create-listener.ts";
 import type { Listener } from "./transports/listener.ts";
-import {
-  ordinaryReadPath,
-  type ReadPath,
-  sharedReadPath,
-  sharedReadPathWorks,
-} from "./transports/read-path.ts";
 
 export interface GatewayOptions {
   readonly config: Config;
@@ -59,14 +54,14 @@ export interface Gateway {
 /**
  * Makes a gateway and starts it.
  *
- * @throws ConfigError for a file of a secret or of a certificate that can't be used
+ * @throws ConfigError for a file of a secret or of a certificate that can't be used, and for a read path that can't be had
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, log, ready = () => {}, clock = systemClock, random = Math.random } = options;
   const { secret, ticketSecret, tls, warnings } = readCredentials(config);
   for (const warning of warnings) log.warn(warning);
   const counters = new Counters();
-  const readPath = await chooseReadPath(config.readPath, log);
+  const ways = await chooseWays(config.readPath, log);
 
   const guard = createGuard(config, {
     clock,
@@ -89,7 +84,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     // It is not known yet which manager a message is for, while its length is.
     const maxMessageBytes = () =>
       Math.min(address.maxMessageBytes, ...lives.map(({ link }) => link.maxPayload));
-    return createListener(address, { readPath, maxMessageBytes }, (arrival, { origin }) =>
+    return createListener(address, { ...ways, maxMessageBytes }, (arrival, { origin }) =>
       sessions.accept(arrival, origin),
     );
   });
@@ -135,13 +130,6 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       log.info("the address lists and certificates were read again");
     },
   };
-}
-
-async function chooseReadPath(wanted: Config["readPath"], log: Logger): Promise<ReadPath> {
-  if (wanted === "ordinary") return ordinaryReadPath;
-  if (wanted === "shared" || (await sharedReadPathWorks())) return sharedReadPath();
-  log.warn("this runtime has no shared read path; clients are read the ordinary way");
-  return ordinaryReadPath;
 }
 
 /** What the parts of all managers share. */

@@ -160,10 +160,10 @@ export const settings = {
   ),
   logFormat: setting(oneOf(logFormats), "json", "format", "json, or pretty for people"),
   readPath: setting(
-    oneOf(["auto", "shared", "ordinary"] as const),
+    oneOf(["auto", "polled", "shared", "ordinary"] as const),
     "auto",
     "path",
-    "how clients are read: shared (one buffer for all), ordinary, or auto (shared where the runtime can)",
+    "how clients are read: polled (past Node), shared (one buffer for all), ordinary, or auto (the first that can be had)",
   ),
   maxCapacity: setting(
     whole(1, MAX_CAPACITY),

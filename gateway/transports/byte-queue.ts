@@ -36,6 +36,28 @@ export class ByteQueue {
     return taken;
   }
 
+  /**
+   * Has the bytes taken from the front, block by block, for as long as they are.
+   *
+   * @param some takes the beginning of a block, and gives how many bytes that were
+   * @returns whether the queue is empty
+   */
+  drainTo(some: (block: Buffer) => number): boolean {
+    this.#closeTail();
+    let whole = 0;
+    for (const block of this.#blocks) {
+      const taken = some(block);
+      this.#byteLength -= taken;
+      if (taken < block.length) {
+        this.#blocks[whole] = block.subarray(taken);
+        break;
+      }
+      whole++;
+    }
+    this.#blocks.splice(0, whole);
+    return this.#blocks.length === 0;
+  }
+
   #roomyTail(wanted: number): Buffer {
     if (this.#tail !== undefined && this.#tailUsed < this.#tail.length) return this.#tail;
     this.#closeTail();

@@ -4,8 +4,9 @@ import { framing } from "../framing/framing.ts";
 import type { ListenAddress } from "./listen-address.ts";
 import type { Transport } from "./listen-options.ts";
 import type { AcceptSink, Listener } from "./listener.ts";
+import { PolledListener } from "./polled-listener.ts";
 import { StreamListener, type Transported } from "./stream-listener.ts";
-import type { TransportContext } from "./streams.ts";
+import { polledArrivals, type TransportContext } from "./streams.ts";
 import { tcpTransport } from "./tcp.ts";
 import { tlsTransport } from "./tls.ts";
 import { unixTransport } from "./unix.ts";
@@ -27,13 +28,14 @@ const makers: Readonly<Record<Transport, MakeTransport>> = {
  */
 export function createListener(
   address: ListenAddress,
-  { readPath, maxMessageBytes }: Omit<TransportContext, "framing">,
+  ways: Omit<TransportContext, "framing">,
   accept: AcceptSink,
 ): Listener {
-  const context: TransportContext = {
-    readPath,
-    maxMessageBytes,
-    framing: framing(address.framing, address.lengthCountsItself),
-  };
+  const context = { ...ways, framing: framing(address.framing, address.lengthCountsItself) };
+  const { poller } = context;
+  if (poller !== undefined && address.transport === "tcp" && address.proxy === "off") {
+    const arrive = polledArrivals(context);
+    return new PolledListener(address, poller, arrive, accept);
+  }
   return new StreamListener(address, makers[address.transport](address, context), accept);
 }

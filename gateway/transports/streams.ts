@@ -1,19 +1,30 @@
 /** What the stream transports share: from a socket, over the steps of its handshake, to a connection. */
 
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import type { Framing } from "../framing/framing.ts";
 import type { Channel } from "./channel.ts";
 import type { Arrival } from "./connection.ts";
 import { Handshake, type HandshakeStep } from "./handshake.ts";
 import type { ListenAddress } from "./listen-address.ts";
+import { PolledChannel } from "./polled-channel.ts";
+import type { PolledArrive } from "./polled-listener.ts";
+import type { Poller } from "./poller.ts";
 import { proxyStep } from "./proxy.ts";
 import type { ReadPath } from "./read-path.ts";
 import { peerAddress, SocketChannel } from "./socket-channel.ts";
 import { framedBy, StreamConnection } from "./stream-connection.ts";
 
-/** What every transport is given. */
-export interface TransportContext {
+/** How clients' bytes are moved. */
+export interface ByteWays {
+  /** How sockets of Node's are read. */
   readonly readPath: ReadPath;
+  /** What moves the bytes of those that are on plain TCP; Node does where there is none. */
+  readonly poller?: Poller | undefined;
+}
+
+/** What every transport is given. */
+export interface TransportContext extends ByteWays {
   readonly framing: Framing;
   /** The longest message that may be taken from a client at the moment, bytes. */
   readonly maxMessageBytes: () => number;
@@ -32,8 +43,17 @@ export function proxySteps({ proxy, trusted, transport }: ListenAddress): Handsh
  * @param socket accepted, and nothing was read of it that was not taken
  * @param raw the socket under a TLS socket; else the same
  */
-export function channelOver(socket: Socket, raw: Socket, { readPath }: Pick<TransportContext, "readPath">): Channel {
-  return new SocketChannel(socket, raw, readPath);
+export function channelOver(socket: Socket, raw: Socket, { readPath, poller }: ByteWays): Channel {
+  const isPlainTcp = !(socket instanceof TLSSocket) && peerAddress(socket) !== "";
+  const descriptor = isPlainTcp && socket.writableLength === 0 ? poller?.adopt(socket) : undefined;
+  return poller === undefined || descriptor === undefined
+    ? new SocketChannel(socket, raw, readPath)
+    : new PolledChannel(poller, descriptor);
+}
+
+/** Makes arrivals of clients that the poller has accepted, and that have no handshake. */
+export function polledArrivals({ framing, maxMessageBytes }: TransportContext): PolledArrive {
+  return (channel, peer) => new StreamConnection(channel, peer, framedBy(framing, maxMessageBytes()));
 }
 
 /**

@@ -38,7 +38,7 @@ export async function runCutting(t: TestContext, { seed, cuts, clients }: Cuttin
     maxFrame: (seed >> 1) % 2 === 0 ? 64 * KIB : MIB,
     admit: (seed >> 2) % 2 === 0,
     linkBufferBytes: (seed >> 3) % 2 === 0 ? 64 * KIB : 4 * MIB,
-    readPath: (seed >> 4) % 2 === 0 ? "shared" : "ordinary",
+    readPath: ["auto", "shared", "ordinary"][(seed >> 4) % 3],
   };
   const { admit, ...settings } = variant;
   const managers: ManagerServer[] = [];

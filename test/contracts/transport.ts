@@ -15,6 +15,8 @@ import { until } from "../helpers/wait.ts";
 
 export interface TransportUnderTest {
   readonly name: string;
+  /** Why it can't be tried here, if it can't. */
+  readonly skip?: string | undefined;
   /** A listener on a free port of loopback, or on a free path. */
   listener(t: TestContext, accept: AcceptSink): Listener;
   /** A client that begins to connect. */
@@ -162,8 +164,8 @@ function digest(bytes: Buffer): string {
 }
 
 export function describeTransport(transport: TransportUnderTest): void {
-  const { has } = transport;
-  describe(transport.name, () => {
+  const { has, name, skip } = transport;
+  describe(name, { skip: skip ?? false }, () => {
     test("tells the port that was bound, and the client's address", async (t) => {
       const { client, arrival, listener } = await connectPair(t, transport);
       assert.equal(listener.endpoint.port !== 0, has.addresses);

@@ -200,7 +200,7 @@ describe("the gateway's configuration", () => {
     ["a bad listener option", ["--listen", "tcp://127.0.0.1:1?backlog=0"], /backlog must be a whole number/],
     ["a bad truth value", ["--listen", "tcp://127.0.0.1:1?reusePort=yes"], /reusePort must be true or false/],
     ["an unknown level", ["--log-level", "loud"], /logLevel .*must be one of trace, debug.*"loud"/],
-    ["an unknown read path", ["--read-path", "fast"], /must be one of auto, shared, ordinary/],
+    ["an unknown read path", ["--read-path", "fast"], /must be one of auto, polled, shared, ordinary/],
     ["an empty name", ["--name", ""], /name .*must not be empty/],
     [
       "waits that contradict",

@@ -10,6 +10,7 @@ import { toGateway } from "../../proto/from-manager.ts";
 
 import { FakeClock } from "../helpers/fake-clock.ts";
 import { recordLog } from "../helpers/log.ts";
+import { readPaths } from "../helpers/poller.ts";
 import { type RawLink, type RawManager, redialled, startRawManager } from "../helpers/raw-manager.ts";
 import { startRawRig } from "../helpers/raw-rig.ts";
 import { managerOf, type Settings, startTestGateway } from "../helpers/rig.ts";
@@ -363,8 +364,10 @@ describe("clients that are held", () => {
 });
 
 describe("a manager that reads and does not acknowledge", () => {
-  for (const readPath of ["shared", "ordinary"]) {
-    test(`stops the clients, and those who would come, until it does: ${readPath} read path`, async (t) => {
+  for (const { readPath, skip } of readPaths) {
+    test(`stops the clients, and those who would come, until it does: ${readPath} read path`, {
+      skip,
+    }, async (t) => {
       const settings = { retainBytes: MIB, readPath };
       const { gateway, link, client, joined } = await start(t, { settings });
       link.keepsFrames = false;

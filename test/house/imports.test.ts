@@ -58,6 +58,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "zod",
   ],
   "gateway/schema.ts": ["zod"],
+  "gateway/byte-ways.ts": ["gateway/config.ts", "gateway/config-error.ts", "gateway/transports", "pino"],
   "gateway/gateway.ts": ["gateway", "proto", "pino"],
   "gateway/limits.ts": ["gateway"],
   "gateway/lifecycle.ts": ["gateway", "proto", "async-mutex", "pino"],

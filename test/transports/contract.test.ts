@@ -1,4 +1,4 @@
-/** The transport contract, on all transports and both read paths. */
+/** The transport contract, on all transports and every read path. */
 
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -8,6 +8,7 @@ import type { AcceptSink } from "../../gateway/transports/listener.ts";
 import { ordinaryReadPath, sharedReadPath } from "../../gateway/transports/read-path.ts";
 import { describeTransport, type TransportUnderTest } from "../contracts/transport.ts";
 import { TestClient } from "../helpers/client.ts";
+import { poller, whyNoPoller } from "../helpers/poller.ts";
 import { temporaryDirectory } from "../helpers/rig.ts";
 import { TLS_PARAMETERS } from "../helpers/tls-files.ts";
 import { WebSocketClient } from "../helpers/ws-client.ts";
@@ -58,14 +59,16 @@ const transports: readonly Row[] = [
 ];
 
 for (const { name, url, connect, has } of transports) {
-  for (const [pathName, readPath] of [
-    ["shared", sharedReadPath()],
-    ["ordinary", ordinaryReadPath],
+  for (const [pathName, ways] of [
+    ["polled", { readPath: ordinaryReadPath, poller: poller }],
+    ["shared", { readPath: sharedReadPath() }],
+    ["ordinary", { readPath: ordinaryReadPath }],
   ] as const) {
     describeTransport({
       name: `${name}, ${pathName} read path`,
+      skip: pathName === "polled" ? whyNoPoller : undefined,
       listener: (t: TestContext, accept: AcceptSink) =>
-        createListener(parseListenAddress(url(t)), { readPath, maxMessageBytes: () => 64 * 1024 }, accept),
+        createListener(parseListenAddress(url(t)), { ...ways, maxMessageBytes: () => 64 * 1024 }, accept),
       connect,
       has,
     });

@@ -3,12 +3,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { TestClient } from "../helpers/client.ts";
+import { readPaths } from "../helpers/poller.ts";
 import { startManager, startTestGateway } from "../helpers/rig.ts";
 import { next, until } from "../helpers/wait.ts";
 
 describe("what a client says behind its handshake", () => {
-  for (const readPath of ["shared", "ordinary"]) {
-    test(`waits in order until it is admitted, on the ${readPath} read path`, async (t) => {
+  for (const { readPath, skip } of readPaths) {
+    test(`waits in order until it is admitted, on the ${readPath} read path`, { skip }, async (t) => {
       const { manager, link } = await startManager(t, { admit: true });
       const up = next(manager, "gatewayUp");
       const listen = ["tcp://127.0.0.1:0?proxy=v1&trusted=127.0.0.1"];

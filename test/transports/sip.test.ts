@@ -5,9 +5,11 @@ import { describe, type TestContext, test } from "node:test";
 import type { Connection } from "../../gateway/transports/connection.ts";
 import { createListener } from "../../gateway/transports/create-listener.ts";
 import { parseListenAddress } from "../../gateway/transports/listen-address.ts";
+import type { Poller } from "../../gateway/transports/poller.ts";
 import { sharedReadPath } from "../../gateway/transports/read-path.ts";
 import { RecordingSink } from "../contracts/transport.ts";
 import { TestClient } from "../helpers/client.ts";
+import { poller, whyNoPoller } from "../helpers/poller.ts";
 import { until } from "../helpers/wait.ts";
 import { WebSocketClient } from "../helpers/ws-client.ts";
 
@@ -30,9 +32,13 @@ class SippingSink extends RecordingSink {
   }
 }
 
-async function sipping(t: TestContext, url: string): Promise<{ sink: SippingSink; port: number }> {
+async function sipping(
+  t: TestContext,
+  url: string,
+  poller?: Poller,
+): Promise<{ sink: SippingSink; port: number }> {
   const sink = new SippingSink();
-  const context = { readPath: sharedReadPath(), maxMessageBytes: () => 1024 };
+  const context = { readPath: sharedReadPath(), poller, maxMessageBytes: () => 1024 };
   const listener = createListener(parseListenAddress(url), context, (arrival) => arrival.open(sink));
   await listener.open();
   t.after(async () => {
@@ -57,18 +63,22 @@ async function readOn(sink: SippingSink): Promise<number> {
 
 const texts = Array.from({ length: MESSAGES }, (_, number) => String(number));
 
+async function hearFramed(t: TestContext, poller?: Poller): Promise<void> {
+  const { sink, port } = await sipping(t, "tcp://127.0.0.1:0?framing=u16be", poller);
+  const client = await TestClient.connect(port);
+  t.after(() => client.close());
+  const frames = texts.map((text) => Buffer.from(`\0${String.fromCharCode(text.length)}${text}`));
+  client.send(Buffer.concat(frames));
+  // A frame has three bytes at the least. A resume may end one pause and run into the next.
+  assert.ok((await readOn(sink)) <= 2 * Math.ceil(SIP_BYTES / 3));
+  assert.deepEqual(sink.parts.map(String), texts);
+  assert.ok(sink.paused >= MESSAGES);
+}
+
 describe("a client that says very much at once, and is paused at its first message", () => {
-  test("with length-prefixed messages is heard a sip at a time, whole and in order", async (t) => {
-    const { sink, port } = await sipping(t, "tcp://127.0.0.1:0?framing=u16be");
-    const client = await TestClient.connect(port);
-    t.after(() => client.close());
-    const frames = texts.map((text) => Buffer.from(`\0${String.fromCharCode(text.length)}${text}`));
-    client.send(Buffer.concat(frames));
-    // A frame has three bytes at the least. A resume may end one pause and run into the next.
-    assert.ok((await readOn(sink)) <= 2 * Math.ceil(SIP_BYTES / 3));
-    assert.deepEqual(sink.parts.map(String), texts);
-    assert.ok(sink.paused >= MESSAGES);
-  });
+  test("with length-prefixed messages is heard a sip at a time, whole and in order", (t) => hearFramed(t));
+
+  test("by the poller likewise", { skip: whyNoPoller ?? false }, (t) => hearFramed(t, poller));
 
   test("over WebSocket too", async (t) => {
     const { sink, port } = await sipping(t, "ws://127.0.0.1:0");

@@ -1,0 +1,121 @@
+/**
+ * A channel over a descriptor of the poller's. In the ordinary case a write is one system call and nothing is kept; what
+ * the kernel does not take is copied into a queue, and sent when it takes more.
+ */
+
+import { ByteQueue } from "./byte-queue.ts";
+import type { Channel, ChannelSink } from "./channel.ts";
+import { type PolledSocket, type Poller, systemError } from "./poller.ts";
+
+/** Stands for the descriptor of one that was given up. */
+const NONE = -1;
+
+export class PolledChannel implements Channel, PolledSocket {
+  sink: ChannelSink | undefined;
+  readonly #poller: Poller;
+  #descriptor: number;
+  /** What is yet to be sent. */
+  #waiting: ByteQueue | undefined;
+  #finishing = false;
+  /** Both ends of the connection shut down theirs in their own time; behind the second it is closed. */
+  #finished = false;
+  #peerFinished = false;
+
+  /** @param descriptor the poller's, and this channel's alone */
+  constructor(poller: Poller, descriptor: number) {
+    this.#poller = poller;
+    this.#descriptor = descriptor;
+    poller.attach(descriptor, this);
+  }
+
+  get descriptor(): number | undefined {
+    return this.#descriptor === NONE ? undefined : this.#descriptor;
+  }
+
+  get queuedBytes(): number {
+    return this.#waiting === undefined ? 0 : this.#waiting.byteLength;
+  }
+
+  write(bytes: Buffer): boolean {
+    if (this.#waiting === undefined && this.#descriptor !== NONE) {
+      const sent = this.#poller.send(this.#descriptor, bytes);
+      if (sent === bytes.length) return true;
+      this.#keep(sent > 0 ? bytes.subarray(sent) : bytes);
+      if (sent < 0) this.#giveUp(false, systemError("write", sent));
+    } else {
+      this.#keep(bytes);
+    }
+    return true;
+  }
+
+  pause(): void {
+    if (this.#descriptor !== NONE) this.#poller.pause(this.#descriptor);
+  }
+
+  resume(): void {
+    if (this.#descriptor !== NONE) this.#poller.resume(this.#descriptor);
+  }
+
+  finish(): void {
+    this.#finishing = true;
+    if (this.#waiting === undefined) this.#shutDown();
+  }
+
+  reset(): void {
+    this.#giveUp(true);
+  }
+
+  close(): void {
+    this.#giveUp(false);
+  }
+
+  // For the poller.
+
+  received(bytes: Buffer, start: number, end: number): void {
+    this.sink?.received(bytes, start, end);
+  }
+
+  peerFinished(): void {
+    this.#peerFinished = true;
+    this.sink?.peerFinished();
+    if (this.#finished) this.#giveUp(false);
+  }
+
+  broke(error: NodeJS.ErrnoException): void {
+    this.#giveUp(false, error);
+  }
+
+  writable(): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    let failure = 0;
+    const isEmpty = waiting.drainTo((block) => {
+      const sent = this.#poller.send(this.#descriptor, block);
+      if (sent < 0) failure = sent;
+      return Math.max(0, sent);
+    });
+    if (failure < 0) this.#giveUp(false, systemError("write", failure));
+    if (!isEmpty) return;
+    this.#waiting = undefined;
+    if (this.#finishing) this.#shutDown();
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#waiting ??= new ByteQueue();
+    this.#waiting.append(bytes);
+  }
+
+  #shutDown(): void {
+    if (this.#descriptor === NONE) return;
+    this.#finished = true;
+    this.#poller.shutDown(this.#descriptor);
+    if (this.#peerFinished) this.#giveUp(false);
+  }
+
+  #giveUp(resets: boolean, error?: NodeJS.ErrnoException): void {
+    if (this.#descriptor === NONE) return;
+    this.#poller.discard(this.#descriptor, resets);
+    this.#descriptor = NONE;
+    process.nextTick(() => this.sink?.gone(error));
+  }
+}

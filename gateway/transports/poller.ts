@@ -1,0 +1,179 @@
+/**
+ * Clients' sockets past libuv and Node: gateway/native/poller.c reads all that have something in one go, and calls once
+ * for all of them; this tells each of them its part. What it is compiled by may be missing, so Node's own ways stand beside
+ * it, and `--read-path` chooses (docs/decisions/0012-a-poller-of-our-own.md).
+ */
+
+import cluster from "node:cluster";
+import { findPackageJSON } from "node:module";
+import type { Socket } from "node:net";
+import { dirname, join } from "node:path";
+import { getSystemErrorName } from "node:util";
+import { descriptorOf } from "./socket-channel.ts";
+
+/** Bytes that are read before who said them is told of it. */
+const MEMORY_BYTES = 256 * 1024;
+
+/** What is told at once, and the numbers of each: a descriptor, what of it, and two more. */
+const MAX_RECORDS = 2048;
+const RECORD_NUMBERS = 4;
+
+/** What is told of a descriptor: as in poller.c. */
+const Told = { data: 0, end: 1, error: 2, writable: 3, arrival: 4 } as const;
+
+/** Hears what comes of a polled socket. */
+export interface PolledSocket {
+  /** `bytes[start..end)` was read. The memory is used again after the call. */
+  received(bytes: Buffer, start: number, end: number): void;
+  /** The client has shut down its sending side. */
+  peerFinished(): void;
+  /** It can't be read any more. */
+  broke(error: NodeJS.ErrnoException): void;
+  /** It takes more, after a write that it did not take whole. */
+  writable(): void;
+}
+
+/** What poller.c can be asked for. A number below 0 is an error's. */
+interface Native {
+  listen(descriptor: number, keepAliveSeconds: number): number;
+  copy(descriptor: number): number;
+  peer(descriptor: number): string;
+  resume(descriptor: number): number;
+  pause(descriptor: number): void;
+  send(descriptor: number, bytes: Buffer): number;
+  shutDown(descriptor: number): number;
+  close(descriptor: number, resets: boolean): void;
+}
+
+/** What poller.c is compiled to. */
+interface NativeModule {
+  start(memory: Buffer, records: Int32Array, told: (count: number) => void): Native;
+}
+
+/** Where the other end of a socket is. */
+export interface Peer {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Where it is compiled to (scripts/build-poller.mjs). */
+const COMPILED = "build/poller.node";
+
+export class Poller {
+  static #loaded: Poller | undefined;
+
+  readonly #memory = Buffer.allocUnsafeSlow(MEMORY_BYTES);
+  readonly #records = new Int32Array(MAX_RECORDS * RECORD_NUMBERS);
+  /** By descriptor. */
+  readonly #sockets: (PolledSocket | undefined)[] = [];
+  readonly #listeners = new Map<number, (descriptor: number) => void>();
+  readonly #native: Native;
+
+  private constructor({ start }: NativeModule) {
+    this.#native = start(this.#memory, this.#records, (count) => this.#told(count));
+  }
+
+  /**
+   * The poller of this process.
+   *
+   * @throws Error that says why there is none
+   */
+  static load(): Poller {
+    // A worker of Node's cluster has no listening sockets of its own.
+    if (cluster.isWorker) throw new Error("a worker of a cluster has no sockets of its own to poll");
+    Poller.#loaded ??= new Poller(loadNative());
+    return Poller.#loaded;
+  }
+
+  /**
+   * Accepts clients from a listening socket, also after that was closed.
+   *
+   * @param descriptor the listening socket's
+   * @param keepAliveSeconds after this long without a word the kernel asks an idle client whether it is still there
+   * @param arrived takes the descriptor of each
+   * @returns what `discard` ends it by
+   * @throws Error with the system's code
+   */
+  listen(descriptor: number, keepAliveSeconds: number, arrived: (descriptor: number) => void): number {
+    const own = this.#native.listen(descriptor, keepAliveSeconds);
+    if (own < 0) throw systemError("listen", own);
+    this.#listeners.set(own, arrived);
+    return own;
+  }
+
+  /**
+   * Takes over from a socket of Node's, of which nothing is under way. It is destroyed; its connection lives on.
+   *
+   * @returns the descriptor from here on; undefined where there is none left, and the socket is as it was
+   */
+  adopt(socket: Socket): number | undefined {
+    const own = this.#native.copy(descriptorOf(socket) ?? -1);
+    if (own < 0) return undefined;
+    socket.destroy();
+    return own;
+  }
+
+  /** The other end of a descriptor's connection; undefined once there is none. */
+  peer(descriptor: number): Peer | undefined {
+    const [address = "", port] = this.#native.peer(descriptor).split(" ");
+    return address === "" ? undefined : { address, port: Number(port) };
+  }
+
+  /** Tells `socket` from here on what comes of a descriptor. Nothing is read before the first `resume`. */
+  attach(descriptor: number, socket: PolledSocket): void {
+    this.#sockets[descriptor] = socket;
+  }
+
+  pause(descriptor: number): void {
+    this.#native.pause(descriptor);
+  }
+
+  resume(descriptor: number): void {
+    this.#native.resume(descriptor);
+  }
+
+  /** @returns how many bytes the kernel took, from the first on; the number of an error, below 0 */
+  send(descriptor: number, bytes: Buffer): number {
+    return this.#native.send(descriptor, bytes);
+  }
+
+  /** Tells the other end that nothing more comes. */
+  shutDown(descriptor: number): void {
+    this.#native.shutDown(descriptor);
+  }
+
+  /** Gives a descriptor up: nothing more is told of it. */
+  discard(descriptor: number, resets = false): void {
+    this.#sockets[descriptor] = undefined;
+    this.#listeners.delete(descriptor);
+    this.#native.close(descriptor, resets);
+  }
+
+  #told(count: number): void {
+    const records = this.#records;
+    for (let at = 0; at < count * RECORD_NUMBERS; at += RECORD_NUMBERS) {
+      const descriptor = records[at] as number;
+      const third = records[at + 2] as number;
+      // Who was given up since by somebody before it in the list is told nothing.
+      if (records[at + 1] === Told.arrival) this.#listeners.get(descriptor)?.(third);
+      else if (records[at + 1] === Told.data)
+        this.#sockets[descriptor]?.received(this.#memory, third, records[at + 3] as number);
+      else if (records[at + 1] === Told.end) this.#sockets[descriptor]?.peerFinished();
+      else if (records[at + 1] === Told.writable) this.#sockets[descriptor]?.writable();
+      else this.#sockets[descriptor]?.broke(systemError("read", third));
+    }
+  }
+}
+
+/** @param number below 0, as the kernel gives it */
+export function systemError(syscall: string, number: number): NodeJS.ErrnoException {
+  const code = getSystemErrorName(number);
+  return Object.assign(new Error(`${syscall} ${code}`), { code, errno: number, syscall });
+}
+
+function loadNative(): NativeModule {
+  const root = dirname(findPackageJSON(import.meta.url) ?? "");
+  const native = { exports: {} as NativeModule };
+  process.dlopen(native, join(root, COMPILED));
+  return native.exports;
+}
