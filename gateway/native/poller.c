@@ -183,9 +183,10 @@ static bool send_away(struct poller *poller, int listener)
 	return fd >= 0;
 }
 
-static void accept_some(struct poller *poller, int listener)
+/* Accepts who waits; no more at once than `most`, or than there is room for. */
+static void accept_some(struct poller *poller, int listener, uint32_t most)
 {
-	for (int i = 0; i < MAX_ACCEPTS && poller->record_count < poller->record_room; i++) {
+	for (uint32_t i = 0; i < most && poller->record_count < poller->record_room; i++) {
 		int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
 			if (adopt(poller, fd, USE_CLIENT) == 0) record(poller, listener, KIND_ARRIVAL, fd, 0);
@@ -236,7 +237,7 @@ static void heard(struct poller *poller, const struct epoll_event *event)
 	/* It was closed since, by what was told before. */
 	if (socket == NULL || socket->generation != (uint32_t)(event->data.u64 >> 32)) return;
 	if (socket->use == USE_LISTENER) {
-		accept_some(poller, fd);
+		accept_some(poller, fd, MAX_ACCEPTS);
 		return;
 	}
 	if ((event->events & EPOLLOUT) != 0 && socket->wants_write) {
@@ -411,6 +412,30 @@ static napi_value js_shut_down(napi_env env, napi_callback_info info)
 	return from_int(env, shutdown(fd, SHUT_WR) < 0 ? -errno : 0);
 }
 
+/*
+ * stop(descriptor): gives a listener up, right behind the last who waits there: who comes between the two is reset. From
+ * within what is told it takes in nobody, because more can't be told there.
+ */
+static napi_value js_stop(napi_env env, napi_callback_info info)
+{
+	napi_value values[MAX_ARGUMENTS];
+	struct poller *poller = arguments(env, info, values);
+	int fd = to_int(env, values[0]);
+	const struct socket *socket = find(poller, fd);
+	if (socket == NULL || socket->use != USE_LISTENER) return NULL;
+	bool may_tell = poller->record_count == 0;
+	if (may_tell) {
+		accept_some(poller, fd, UINT32_MAX);
+		while (poller->record_count == poller->record_room) {
+			tell(poller);
+			accept_some(poller, fd, UINT32_MAX);
+		}
+	}
+	discard(poller, fd);
+	if (may_tell) tell(poller);
+	return NULL;
+}
+
 /* close(descriptor, resets): gives a socket up, with a reset if that is wanted. */
 static napi_value js_close(napi_env env, napi_callback_info info)
 {
@@ -505,7 +530,8 @@ static napi_value js_start(napi_env env, napi_callback_info info)
 		const char *name;
 		napi_callback run;
 	} all[] = {{"listen", js_listen}, {"copy", js_copy}, {"peer", js_peer},          {"resume", js_resume},
-	           {"pause", js_pause},   {"send", js_send}, {"shutDown", js_shut_down}, {"close", js_close}};
+	           {"pause", js_pause},   {"send", js_send}, {"shutDown", js_shut_down}, {"stop", js_stop},
+	           {"close", js_close}};
 	napi_create_object(env, &methods);
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
 		napi_value method;

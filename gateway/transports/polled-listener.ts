@@ -58,7 +58,7 @@ export class PolledListener implements Listener {
     return closeWhenQuiet(
       () => this.#accepted,
       () => {
-        if (this.#descriptor !== undefined) this.#poller.discard(this.#descriptor);
+        if (this.#descriptor !== undefined) this.#poller.stop(this.#descriptor);
         this.#descriptor = undefined;
       },
     );

@@ -42,6 +42,7 @@ interface Native {
   pause(descriptor: number): void;
   send(descriptor: number, bytes: Buffer): number;
   shutDown(descriptor: number): number;
+  stop(descriptor: number): void;
   close(descriptor: number, resets: boolean): void;
 }
 
@@ -91,7 +92,7 @@ export class Poller {
    * @param descriptor the listening socket's
    * @param keepAliveSeconds after this long without a word the kernel asks an idle client whether it is still there
    * @param arrived takes the descriptor of each
-   * @returns what `discard` ends it by
+   * @returns what `stop` ends it by
    * @throws Error with the system's code
    */
   listen(descriptor: number, keepAliveSeconds: number, arrived: (descriptor: number) => void): number {
@@ -142,11 +143,16 @@ export class Poller {
     this.#native.shutDown(descriptor);
   }
 
-  /** Gives a descriptor up: nothing more is told of it. */
+  /** Gives a client's descriptor up: nothing more is told of it. */
   discard(descriptor: number, resets = false): void {
     this.#sockets[descriptor] = undefined;
-    this.#listeners.delete(descriptor);
     this.#native.close(descriptor, resets);
+  }
+
+  /** Gives a listener up, right behind the last client that waits there. In a turn of its own: not when a client is told of. */
+  stop(descriptor: number): void {
+    this.#native.stop(descriptor);
+    this.#listeners.delete(descriptor);
   }
 
   #told(count: number): void {
