@@ -1,5 +1,5 @@
 /**
- * Compiles gateway/native/poller.c, for the Node.js that runs this, with the headers that lie beside it. Runs when the
+ * Compiles gateway/native, for the Node.js that runs this, with the headers that lie beside it. Runs when the
  * package is installed: without a compiler, or elsewhere than on Linux, the gateway does without, which is said here and
  * is no error.
  *
@@ -11,7 +11,7 @@ import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "..");
-const SOURCE = join(ROOT, "gateway/native/poller.c");
+const SOURCES = ["poller.c", "binding.c"].map((name) => join(ROOT, "gateway/native", name));
 const TARGET = join(ROOT, "build/poller.node");
 const FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared"];
 
@@ -30,7 +30,7 @@ function build() {
   mkdirSync(dirname(TARGET), { recursive: true });
   const fresh = `${TARGET}.${process.pid}`;
   const compiler = process.env.CC ?? "cc";
-  const { error, status, stderr } = spawnSync(compiler, [...FLAGS, "-I", headers, "-o", fresh, SOURCE]);
+  const { error, status, stderr } = spawnSync(compiler, [...FLAGS, "-I", headers, "-o", fresh, ...SOURCES]);
   if (error !== undefined) return `${compiler} can't be run (${error.message})`;
   if (status !== 0) return `${compiler} failed:\n${stderr}`;
   // A gateway that runs has the one before mapped.

@@ -1,5 +1,5 @@
 /**
- * Clients' sockets past libuv and Node: gateway/native/poller.c reads all that have something in one go, and calls once
+ * Clients' sockets past libuv and Node: gateway/native reads all that have something in one go, and calls once
  * for all of them; this tells each of them its part. What it is compiled by may be missing, so Node's own ways stand beside
  * it, and `--read-path` chooses (docs/decisions/0012-a-poller-of-our-own.md).
  */
@@ -18,7 +18,7 @@ const MEMORY_BYTES = 256 * 1024;
 const MAX_RECORDS = 2048;
 const RECORD_NUMBERS = 4;
 
-/** What is told of a descriptor: as in poller.c. */
+/** What is told of a descriptor: as in gateway/native/poller.h. */
 const Told = { data: 0, end: 1, error: 2, writable: 3, arrival: 4 } as const;
 
 /** Hears what comes of a polled socket. */
@@ -33,7 +33,7 @@ export interface PolledSocket {
   writable(): void;
 }
 
-/** What poller.c can be asked for. A number below 0 is an error's. */
+/** What it can be asked for, as in gateway/native/poller.h. A number below 0 is an error's. */
 interface Native {
   listen(descriptor: number, keepAliveSeconds: number): number;
   copy(descriptor: number): number;
@@ -46,7 +46,7 @@ interface Native {
   close(descriptor: number, resets: boolean): void;
 }
 
-/** What poller.c is compiled to. */
+/** What gateway/native is compiled to. */
 interface NativeModule {
   start(memory: Buffer, records: Int32Array, told: (count: number) => void): Native;
 }
