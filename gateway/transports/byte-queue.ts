@@ -27,6 +27,13 @@ export class ByteQueue {
     }
   }
 
+  /** Appends `bytes` themselves, which must stay as they are until they were taken. */
+  lend(bytes: Buffer): void {
+    this.#closeTail();
+    this.#blocks.push(bytes);
+    this.#byteLength += bytes.length;
+  }
+
   /** All the bytes, in order; the queue is then empty. */
   take(): Buffer[] {
     this.#closeTail();

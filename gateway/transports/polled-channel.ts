@@ -1,6 +1,6 @@
 /**
  * A channel over a descriptor of the poller's. In the ordinary case a write is one system call and nothing is kept; what
- * the kernel does not take is copied into a queue, and sent when it takes more.
+ * the kernel does not take goes into a queue, and is sent when it takes more.
  */
 
 import { ByteQueue } from "./byte-queue.ts";
@@ -9,6 +9,9 @@ import { type PolledSocket, type Poller, systemError } from "./poller.ts";
 
 /** Stands for the descriptor of one that was given up. */
 const NONE = -1;
+
+/** More than this that the kernel did not take is not copied: one broadcast to many who do not read is kept once. */
+const MAX_COPIED_BYTES = 16 * 1024;
 
 export class PolledChannel implements Channel, PolledSocket {
   sink: ChannelSink | undefined;
@@ -37,15 +40,16 @@ export class PolledChannel implements Channel, PolledSocket {
   }
 
   write(bytes: Buffer): boolean {
-    if (this.#waiting === undefined && this.#descriptor !== NONE) {
-      const sent = this.#poller.send(this.#descriptor, bytes);
-      if (sent === bytes.length) return true;
-      this.#keep(sent > 0 ? bytes.subarray(sent) : bytes);
-      if (sent < 0) this.#giveUp(false, systemError("write", sent));
-    } else {
-      this.#keep(bytes);
-    }
-    return true;
+    const isFirst = this.#waiting === undefined && this.#descriptor !== NONE;
+    const sent = isFirst ? this.#poller.send(this.#descriptor, bytes) : 0;
+    if (sent === bytes.length) return true;
+    const rest = sent > 0 ? bytes.subarray(sent) : bytes;
+    this.#waiting ??= new ByteQueue();
+    const isLent = isFirst && rest.length > MAX_COPIED_BYTES;
+    if (isLent) this.#waiting.lend(rest);
+    else this.#waiting.append(rest);
+    if (sent < 0) this.#giveUp(false, systemError("write", sent));
+    return !isLent;
   }
 
   pause(): void {
@@ -98,11 +102,6 @@ export class PolledChannel implements Channel, PolledSocket {
     if (!isEmpty) return;
     this.#waiting = undefined;
     if (this.#finishing) this.#shutDown();
-  }
-
-  #keep(bytes: Buffer): void {
-    this.#waiting ??= new ByteQueue();
-    this.#waiting.append(bytes);
   }
 
   #shutDown(): void {
