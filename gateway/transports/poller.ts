@@ -159,15 +159,32 @@ export class Poller {
     const records = this.#records;
     for (let at = 0; at < count * RECORD_NUMBERS; at += RECORD_NUMBERS) {
       const descriptor = records[at] as number;
-      const third = records[at + 2] as number;
+      const first = records[at + 2] as number;
       // Who was given up since by somebody before it in the list is told nothing.
-      if (records[at + 1] === Told.arrival) this.#listeners.get(descriptor)?.(third);
-      else if (records[at + 1] === Told.data)
-        this.#sockets[descriptor]?.received(this.#memory, third, records[at + 3] as number);
-      else if (records[at + 1] === Told.end) this.#sockets[descriptor]?.peerFinished();
-      else if (records[at + 1] === Told.writable) this.#sockets[descriptor]?.writable();
-      else this.#sockets[descriptor]?.broke(systemError("read", third));
+      switch (records[at + 1]) {
+        case Told.data:
+          this.#sockets[descriptor]?.received(this.#memory, first, records[at + 3] as number);
+          break;
+        case Told.end:
+          this.#sockets[descriptor]?.peerFinished();
+          break;
+        case Told.error:
+          this.#sockets[descriptor]?.broke(systemError("read", first));
+          break;
+        case Told.writable:
+          this.#sockets[descriptor]?.writable();
+          break;
+        case Told.arrival:
+          this.#arrived(descriptor, first);
+          break;
+      }
     }
+  }
+
+  #arrived(listener: number, descriptor: number): void {
+    const arrived = this.#listeners.get(listener);
+    if (arrived === undefined) this.discard(descriptor);
+    else arrived(descriptor);
   }
 }
 
