@@ -3,6 +3,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { cpus, release } from "node:os";
+import { join } from "node:path";
 
 /** One core for everything that measures; the others are for who is measured. */
 export interface Cores {
@@ -16,6 +17,8 @@ export interface Machine {
   readonly commit: string;
   /** Whether the checkout differs from the commit. */
   readonly modified: boolean;
+  /** Whether its gateway has the poller; else its clients are read by Node. */
+  readonly polled: boolean;
   readonly node: string;
   readonly cpu: string;
   readonly kernel: string;
@@ -88,6 +91,7 @@ export function describeMachine(root: string, cores: Cores): Machine {
   const git = (...args: string[]) => execFileSync("git", args, { cwd: root, encoding: "utf8" }).trim();
   return {
     commit: git("rev-parse", "--short", "HEAD"),
+    polled: existsSync(join(root, "build/poller.node")),
     modified: git("status", "--porcelain", "--untracked-files=no") !== "",
     node: process.version,
     cpu: cpus()[0]?.model ?? "unknown",

@@ -71,7 +71,8 @@ async function measure(options: Options): Promise<number> {
   const bench = prepare(options);
   const machine = describeMachine(ROOT, bench.cores);
   const begun = performance.now();
-  const commit = `${machine.commit}${machine.modified ? ", modified" : ""}`;
+  const { polled, modified } = machine;
+  const commit = `${machine.commit}${modified ? ", modified" : ""}${polled ? "" : ", without the poller"}`;
   console.log(`${machine.cpu}, Linux ${machine.kernel}, Node.js ${machine.node}, sidegate ${commit}`);
   console.log(
     `gateway on core ${bench.cores.gateway.at(-1)}, load and back end on core ${bench.cores.load};`,
