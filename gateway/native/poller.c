@@ -23,6 +23,12 @@ enum {
 	MAX_ACCEPTS = 64,
 };
 
+/*
+ * With one of these a read of less than was asked for is not all there is: an end or an error follows, or what lies behind
+ * urgent data, at which a read stops.
+ */
+static const uint32_t MORE_THAN_DATA = EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI;
+
 static const int KEEP_ALIVE_INTERVAL_S = 1, KEEP_ALIVE_PROBES = 10;
 
 enum use { USE_NONE, USE_LISTENER, USE_CLIENT };
@@ -58,10 +64,17 @@ static int adopt(struct poller *poller, int fd, enum use use)
 	return 0;
 }
 
+/* Keeps a descriptor to be given up when there is no other. */
+static void keep_spare(struct poller *poller)
+{
+	if (poller->spare < 0) poller->spare = fcntl(poller->epoll, F_DUPFD_CLOEXEC, 0);
+}
+
 static void discard(struct poller *poller, int fd)
 {
 	poller->sockets[fd].use = USE_NONE;
 	close(fd);
+	keep_spare(poller);
 	if (--poller->open_count == 0) poller->in_use(poller, false);
 }
 
@@ -70,7 +83,7 @@ static int watch(struct poller *poller, int fd, struct socket *socket)
 {
 	int operation = socket->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 	struct epoll_event event = {
-		.events = socket->use == USE_LISTENER ? EPOLLIN : EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+		.events = socket->use == USE_LISTENER ? EPOLLIN : EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET,
 		.data.u64 = (uint64_t)socket->generation << 32 | (uint32_t)fd,
 	};
 	if (epoll_ctl(poller->epoll, operation, fd, &event) < 0) return -errno;
@@ -106,11 +119,14 @@ static void tell(struct poller *poller)
  */
 static bool send_away(struct poller *poller, int listener)
 {
+	/* Somebody else may have been quicker the last time. */
+	keep_spare(poller);
 	if (poller->spare < 0) return false;
 	close(poller->spare);
+	poller->spare = -1;
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0) close(fd);
-	poller->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	keep_spare(poller);
 	return fd >= 0;
 }
 
@@ -130,8 +146,12 @@ static void accept_some(struct poller *poller, int listener, uint32_t most)
 	}
 }
 
-/* Reads what there is, once. What fills the read is looked at again, behind the others. */
-static void read_client(struct poller *poller, int fd, struct socket *socket, bool has_ended)
+/*
+ * Reads what there is, once. What fills the read is looked at again, behind the others.
+ *
+ * @param to_end whether a read of less than was asked for may have left something
+ */
+static void read_client(struct poller *poller, int fd, struct socket *socket, bool to_end)
 {
 	for (;;) {
 		ssize_t length = recv(fd, poller->memory + poller->memory_used, READ_BYTES, 0);
@@ -148,9 +168,9 @@ static void read_client(struct poller *poller, int fd, struct socket *socket, bo
 		int32_t start = (int32_t)poller->memory_used;
 		poller->memory_used += (size_t)length;
 		record(poller, fd, KIND_DATA, start, (int32_t)poller->memory_used);
-		/* Less than was asked for is all there was, but for the end. */
-		if (length < READ_BYTES && !has_ended) return;
-		if (length == READ_BYTES || !has_room(poller, 1)) {
+		if (length < READ_BYTES && !to_end) return;
+		/* There is to be room for one more, and for what is told behind it. */
+		if (length == READ_BYTES || !has_room(poller, 2)) {
 			watch(poller, fd, socket);
 			return;
 		}
@@ -168,13 +188,13 @@ static void heard(struct poller *poller, const struct epoll_event *event)
 	}
 	/* It was closed since, by what was told before. */
 	if (socket->generation != generation) return;
+	bool is_readable = (event->events & ~(uint32_t)EPOLLOUT) != 0 && !socket->paused && !socket->ended;
+	if (is_readable) read_client(poller, fd, socket, (event->events & MORE_THAN_DATA) != 0);
+	/* Behind what it said: a send to one that is gone fails, and then nothing more is told of it. */
 	if ((event->events & EPOLLOUT) != 0 && socket->wants_write) {
 		socket->wants_write = false;
 		record(poller, fd, KIND_WRITABLE, 0, 0);
 	}
-	if (socket->paused || socket->ended) return;
-	if ((event->events & ~(uint32_t)EPOLLOUT) != 0)
-		read_client(poller, fd, socket, (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
 }
 
 void poller_run(struct poller *poller)
@@ -194,7 +214,8 @@ int poller_begin(struct poller *poller)
 {
 	poller->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (poller->epoll < 0) return -errno;
-	poller->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	poller->spare = -1;
+	keep_spare(poller);
 	return 0;
 }
 
@@ -240,14 +261,17 @@ int poller_listen(struct poller *poller, int descriptor, int keep_alive_s)
 
 void poller_stop(struct poller *poller, int fd)
 {
-	if (find(poller, fd, USE_LISTENER) == NULL) return;
+	const struct socket *socket = find(poller, fd, USE_LISTENER);
+	if (socket == NULL) return;
+	uint32_t generation = socket->generation;
 	bool may_tell = poller->record_count == 0;
-	if (may_tell) {
+	if (may_tell) accept_some(poller, fd, UINT32_MAX);
+	while (may_tell && poller->record_count == poller->record_room) {
+		tell(poller);
+		socket = find(poller, fd, USE_LISTENER);
+		/* Whoever was told has stopped it, too. */
+		if (socket == NULL || socket->generation != generation) return;
 		accept_some(poller, fd, UINT32_MAX);
-		while (poller->record_count == poller->record_room) {
-			tell(poller);
-			accept_some(poller, fd, UINT32_MAX);
-		}
 	}
 	discard(poller, fd);
 	if (may_tell) tell(poller);

@@ -86,7 +86,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   ENOENT: "the directory of the socket does not exist",
 };
 
-function listenError(error: NodeJS.ErrnoException, address: ListenAddress): ListenError {
+/** Why an address can't be listened on, and what can be done. */
+export function listenError(error: NodeJS.ErrnoException, address: ListenAddress): ListenError {
   const hint = error.code === "EADDRINUSE" ? inUse(address) : (ADVICE[error.code ?? ""] ?? error.message);
   const where = formatListenAddress(address);
   const code = error.code === undefined ? "" : ` (${error.code})`;

@@ -10,7 +10,10 @@ import { type PolledSocket, type Poller, systemError } from "./poller.ts";
 /** Stands for the descriptor of one that was given up. */
 const NONE = -1;
 
-/** More than this that the kernel did not take is not copied: one broadcast to many who do not read is kept once. */
+/**
+ * More than this that the kernel did not take is not copied, unless it is a small part of what it lies in: one broadcast to
+ * many who do not read is kept once.
+ */
 const MAX_COPIED_BYTES = 16 * 1024;
 
 export class PolledChannel implements Channel, PolledSocket {
@@ -45,7 +48,7 @@ export class PolledChannel implements Channel, PolledSocket {
     if (sent === bytes.length) return true;
     const rest = sent > 0 ? bytes.subarray(sent) : bytes;
     this.#waiting ??= new ByteQueue();
-    const isLent = isFirst && rest.length > MAX_COPIED_BYTES;
+    const isLent = isFirst && rest.length > MAX_COPIED_BYTES && rest.length > bytes.buffer.byteLength / 4;
     if (isLent) this.#waiting.lend(rest);
     else this.#waiting.append(rest);
     if (sent < 0) this.#giveUp(false, systemError("write", sent));
@@ -57,7 +60,9 @@ export class PolledChannel implements Channel, PolledSocket {
   }
 
   resume(): void {
-    if (this.#descriptor !== NONE) this.#poller.resume(this.#descriptor);
+    if (this.#descriptor === NONE) return;
+    const failure = this.#poller.resume(this.#descriptor);
+    if (failure < 0) this.#giveUp(false, systemError("epoll_ctl", failure));
   }
 
   finish(): void {

@@ -6,7 +6,15 @@ import { canonicalAddress } from "../guard/address.ts";
 import type { Arrival } from "./connection.ts";
 import type { ListenAddress } from "./listen-address.ts";
 import type { AcceptSink, Listener, ListenerTraits } from "./listener.ts";
-import { closeWhenQuiet, endpointOf, KEEP_ALIVE_SECONDS, listen, overTcp, traitsOf } from "./listening.ts";
+import {
+  closeWhenQuiet,
+  endpointOf,
+  KEEP_ALIVE_SECONDS,
+  listen,
+  listenError,
+  overTcp,
+  traitsOf,
+} from "./listening.ts";
 import { PolledChannel } from "./polled-channel.ts";
 import type { Peer, Poller } from "./poller.ts";
 import { descriptorOf } from "./socket-channel.ts";
@@ -49,6 +57,8 @@ export class PolledListener implements Listener {
       this.#descriptor = this.#poller.listen(descriptorOf(server) ?? -1, KEEP_ALIVE_SECONDS, (descriptor) =>
         this.#arrived(descriptor),
       );
+    } catch (error) {
+      throw listenError(error as NodeJS.ErrnoException, this.address);
     } finally {
       server.close();
     }
@@ -58,8 +68,9 @@ export class PolledListener implements Listener {
     return closeWhenQuiet(
       () => this.#accepted,
       () => {
-        if (this.#descriptor !== undefined) this.#poller.stop(this.#descriptor);
+        const descriptor = this.#descriptor;
         this.#descriptor = undefined;
+        if (descriptor !== undefined) this.#poller.stop(descriptor);
       },
     );
   }

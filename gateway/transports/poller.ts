@@ -129,8 +129,9 @@ export class Poller {
     this.#native.pause(descriptor);
   }
 
-  resume(descriptor: number): void {
-    this.#native.resume(descriptor);
+  /** @returns 0; the number of an error, below 0, when it can't be read */
+  resume(descriptor: number): number {
+    return this.#native.resume(descriptor);
   }
 
   /** @returns how many bytes the kernel took, from the first on; the number of an error, below 0 */

@@ -110,11 +110,13 @@ export class StreamConnection implements Arrival, Connection, ChannelSink {
   }
 
   peerFinished(): void {
-    if (this.#early === undefined) this.peerEnded();
+    const isWorkedOff = this.#early === undefined && (!this.#blocked || this.ended);
+    if (isWorkedOff) this.peerEnded();
     else this.#finishedBehind = true;
   }
 
   gone(error: NodeJS.ErrnoException | undefined): void {
+    this.#receiveEarly();
     const { sink } = this;
     // What is still being worked off is nobody's any more: its sink may serve another client soon.
     this.sink = undefined;
@@ -199,6 +201,16 @@ export class StreamConnection implements Arrival, Connection, ChannelSink {
   #message(bytes: Buffer, start: number, end: number): boolean {
     this.sink?.received(bytes, start, end);
     return !this.ended;
+  }
+
+  /** What was read in the same moment as the end of all can't wait any more. */
+  #receiveEarly(): void {
+    while (this.#early !== undefined && !this.ended) {
+      const early = this.#early;
+      this.#early = undefined;
+      this.#paused = false;
+      this.received(early, 0, early.length);
+    }
   }
 
   #keep(rest: Buffer): void {

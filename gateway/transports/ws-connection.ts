@@ -120,9 +120,10 @@ export class WebSocketConnection extends StreamConnection implements PlainFrameS
     super.finish(farewell);
   }
 
-  /** A client that ends its stream without a close frame has gone. */
+  /** A client that ends its stream without a close frame has gone; what it said before may yet have to be inflated. */
   protected override peerEnded(): void {
-    this.close();
+    if (this.#receiver === undefined) this.close();
+    else this.#receiver.end(() => this.close());
   }
 
   #createReceiver(): Receiver {

@@ -1,7 +1,7 @@
 /** What the poller does beyond what every transport does, on every read path (contract.test.ts). */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, fstatSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -162,6 +162,76 @@ describe("the poller", { skip: whyNoPoller ?? false }, () => {
       return sink.finishes === 1 && other.finishes === 1;
     }, "both ends are told");
     assert.deepEqual([sink.text, other.text], ["one", "two"]);
+  });
+
+  for (const queued of [false, true]) {
+    const state = queued ? "while it was sent to" : "and nothing is sent to it";
+    test(`hears what a client said right before it reset, ${state}`, async (t) => {
+      const sink = new RecordingSink();
+      const listener = await open(t, (arrival) => arrival.open(sink));
+      const client = await TestClient.connect(listener.endpoint.port);
+      t.after(() => client.close());
+      await until(() => sink.connection !== undefined, "it is there");
+      client.pause();
+      while (queued && sink.connection?.queuedBytes === 0) sink.connection.write(Buffer.alloc(64 * 1024));
+      client.send("last words");
+      client.reset();
+      await until(() => sink.closes === 1, "it is gone");
+      assert.deepEqual([sink.text, sink.error?.code], ["last words", "ECONNRESET"]);
+    });
+  }
+
+  test("hears what a client said right before it reset, also where it was paused in that moment", async (t) => {
+    const sinks = [new RecordingSink(), new RecordingSink()] as const;
+    const [sink, other] = sinks;
+    const listener = await open(t, (arrival) => arrival.open(sink.connection === undefined ? sink : other));
+    const clients = [new TestClient(listener.endpoint.port), new TestClient(listener.endpoint.port)];
+    await until(() => sinks.every(({ connection }) => connection !== undefined), "both are there");
+    // Each pauses the other: who is heard second in a read has been read already.
+    for (const [mine, its] of [
+      [sink, other],
+      [other, sink],
+    ] as const) {
+      const received = mine.received.bind(mine);
+      mine.received = (bytes, start, end) => {
+        received(bytes, start, end);
+        its.connection?.pause();
+      };
+    }
+    for (const client of clients) {
+      client.send("last words");
+      client.reset();
+    }
+    await until(() => {
+      for (const { connection } of sinks) connection?.resume();
+      return sinks.every(({ closes }) => closes === 1);
+    }, "both are gone");
+    assert.deepEqual([sink.text, other.text], ["last words", "last words"]);
+  });
+
+  test("hears what lies behind urgent data, at which a read stops", {
+    skip: spawnSync("python3", ["--version"]).status === 0 ? false : "python3 is not there",
+  }, async (t) => {
+    const sink = new RecordingSink();
+    const listener = await open(t, (arrival) => arrival.open(sink));
+    const speak = [
+      "import socket, sys",
+      "client = socket.create_connection(('127.0.0.1', int(sys.argv[1])))",
+      "client.send(b'before, ')",
+      "client.send(b'!', socket.MSG_OOB)",
+      "client.send(b'behind')",
+      "sys.stdin.read()",
+    ];
+    const child = spawn("python3", ["-c", speak.join("\n"), String(listener.endpoint.port)], {
+      stdio: ["pipe", "ignore", "inherit"],
+    });
+    const exited = once(child, "exit");
+    t.after(async () => {
+      child.stdin.end();
+      await exited;
+    });
+    await until(() => sink.text === "before, behind", "all of it is heard");
+    sink.connection?.close();
   });
 
   test("lets a worker thread come and go", async () => {

@@ -4,18 +4,20 @@ import { constants, deflateRawSync } from "node:zlib";
 import { createListener } from "../../gateway/transports/create-listener.ts";
 import { parseListenAddress } from "../../gateway/transports/listen-address.ts";
 import type { AcceptSink, Listener } from "../../gateway/transports/listener.ts";
+import type { Poller } from "../../gateway/transports/poller.ts";
 import { sharedReadPath } from "../../gateway/transports/read-path.ts";
 import { StreamConnection } from "../../gateway/transports/stream-connection.ts";
 import { closeCodes, closePayload, faultCode } from "../../gateway/transports/ws-close.ts";
 import { RecordingSink } from "../contracts/transport.ts";
 import { clientFrame, Opcode, RawWeb, upgradeRequest } from "../front/raw-web.ts";
+import { poller, whyNoPoller } from "../helpers/poller.ts";
 import { until } from "../helpers/wait.ts";
 
 const MIB = 1024 * 1024;
 
-async function listen(t: TestContext, accept: AcceptSink): Promise<Listener> {
+async function listen(t: TestContext, accept: AcceptSink, polled?: Poller): Promise<Listener> {
   const address = parseListenAddress(`ws://127.0.0.1:0?deflate=true&maxMessageBytes=${32 * MIB}`);
-  const context = { readPath: sharedReadPath(), maxMessageBytes: () => 32 * MIB };
+  const context = { readPath: sharedReadPath(), poller: polled, maxMessageBytes: () => 32 * MIB };
   const listener = createListener(address, context, accept);
   await listener.open();
   t.after(() => listener.close());
@@ -54,6 +56,35 @@ describe("a WebSocket whose message is still being inflated", () => {
       assert.deepEqual([bytes, sink.bytes, sink.closes, sink.fault], [0, 0, 1, undefined]);
       sinks[1]?.connection?.close();
     });
+  }
+});
+
+describe("what a WebSocket client says right before it ends its stream", () => {
+  const request = upgradeRequest("/", { "Sec-WebSocket-Extensions": "permessage-deflate" });
+  const compressed = deflateRawSync(Buffer.alloc(MIB), { finishFlush: constants.Z_SYNC_FLUSH }).subarray(
+    0,
+    -4,
+  );
+
+  for (const [path, polled] of [
+    ["the poller", poller],
+    ["Node", undefined],
+  ] as const) {
+    // With much behind it the connection waits for what is inflated; with little it does not.
+    for (const count of [3, 60]) {
+      const skip = path === "the poller" && (whyNoPoller ?? false);
+      test(`is received, compressed or not, ${count} messages, read by ${path}`, { skip }, async (t) => {
+        const sink = new RecordingSink();
+        const listener = await listen(t, (arrival) => arrival.open(sink), polled);
+        const { client } = await RawWeb.open(t, listener.endpoint.port, request);
+        const plain = clientFrame(Opcode.binary, "x".repeat(1000));
+        const frames = [clientFrame(Opcode.binary, compressed, { compressed: true })];
+        client.send(Buffer.concat([...frames, ...Array.from({ length: count }, () => plain)]));
+        client.end();
+        await until(() => sink.closes === 1, "it is gone");
+        assert.equal(sink.bytes, MIB + count * 1000);
+      });
+    }
   }
 });
 
