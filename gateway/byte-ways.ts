@@ -1,4 +1,4 @@
-/** How clients' bytes are moved: what was asked for, or the best that can be had here. */
+/** How clients' bytes are moved: what was asked for, or the best that can be had here. Which it is stands in the log. */
 
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
@@ -18,12 +18,13 @@ export async function chooseWays(
   log: Pick<Logger, "info" | "warn">,
   load = () => Poller.load(),
 ): Promise<ByteWays> {
-  if (wanted === "ordinary") return { readPath: ordinaryReadPath };
-  if (wanted === "shared") return { readPath: sharedReadPath() };
-  const poller = findPoller(wanted === "polled", log, load);
-  if (await sharedReadPathWorks()) return { readPath: sharedReadPath(), poller };
-  log.warn("this runtime has no shared read path; clients are read the ordinary way");
-  return { readPath: ordinaryReadPath, poller };
+  const looksForPoller = wanted === "auto" || wanted === "polled";
+  const poller = looksForPoller ? findPoller(wanted === "polled", log, load) : undefined;
+  const isShared = wanted === "shared" || (wanted !== "ordinary" && (await sharedReadPathWorks()));
+  if (!isShared && wanted !== "ordinary") log.warn("this runtime has no shared read path");
+  const readPath = poller !== undefined ? "polled" : isShared ? "shared" : "ordinary";
+  log.info({ readPath }, "how clients are read");
+  return { readPath: isShared ? sharedReadPath() : ordinaryReadPath, poller };
 }
 
 function findPoller(isWanted: boolean, log: Pick<Logger, "info">, load: () => Poller): Poller | undefined {
@@ -32,7 +33,7 @@ function findPoller(isWanted: boolean, log: Pick<Logger, "info">, load: () => Po
   } catch (error) {
     const { message } = error as Error;
     if (isWanted) throw new ConfigError(`readPath is polled, and there is no poller (${message}); ${ADVICE}`);
-    log.info({ reason: message }, `clients are read by Node.js, which is slower; ${ADVICE}`);
+    log.info({ reason: message }, `there is no poller, without which reading clients is slower; ${ADVICE}`);
     return undefined;
   }
 }

@@ -29,17 +29,26 @@ function build() {
   if (headers === undefined) return `the headers of Node.js are not in ${INCLUDE[0]}`;
   mkdirSync(dirname(TARGET), { recursive: true });
   const fresh = `${TARGET}.${process.pid}`;
-  const compiler = process.env.CC ?? "cc";
-  const { error, status, stderr } = spawnSync(compiler, [...FLAGS, "-I", headers, "-o", fresh, ...SOURCES]);
+  // As make has it, it may be followed by options.
+  const [compiler = "cc", ...options] = process.env.CC?.split(" ").filter(Boolean) ?? [];
+  const given = [...options, ...FLAGS, "-I", headers, "-o", fresh, ...SOURCES];
+  const { error, status, stderr } = spawnSync(compiler, given);
   if (error !== undefined) return `${compiler} can't be run (${error.message})`;
   if (status !== 0) return `${compiler} failed:\n${stderr}`;
+  if (!existsSync(fresh)) return `${compiler} made nothing`;
   // A gateway that runs has the one before mapped.
   renameSync(fresh, TARGET);
   return undefined;
 }
 
+const isRequired = process.argv.includes("--required");
 const reason = build();
 if (reason !== undefined) {
-  process.stderr.write(`sidegate: no poller, so clients are read by Node.js, which is slower: ${reason}\n`);
-  process.exitCode = process.argv.includes("--required") ? 1 : 0;
+  const without = existsSync(TARGET)
+    ? "the one that is there is kept"
+    : "without it clients are read by Node.js, which is slower";
+  process.stderr.write(`sidegate: the poller was not compiled: ${reason}\n${without}\n`);
+  process.exitCode = isRequired ? 1 : 0;
+} else if (isRequired) {
+  process.stdout.write(`compiled ${TARGET}\n`);
 }
