@@ -12,6 +12,12 @@ function load(): { readonly poller?: Poller; readonly whyNoPoller?: string } {
 
 export const { poller, whyNoPoller } = load();
 
+/** Who moves the bytes of plain TCP, and why that can't be tried here. */
+export const movers = [
+  { by: "the poller", poller, skip: whyNoPoller ?? false },
+  { by: "Node", poller: undefined, skip: false },
+] as const;
+
 /** Every read path, and why it can't be tried here. */
 export const readPaths = [
   { readPath: "polled", skip: whyNoPoller ?? false },

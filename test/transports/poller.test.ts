@@ -22,6 +22,20 @@ import { next, until } from "../helpers/wait.ts";
 const MAX_FILES = 64;
 const POLLER = join(ROOT, "gateway/transports/poller.ts");
 
+/** Has each pause the other when it is heard: who is heard second in a read has been read already. */
+function pauseEachOther(one: RecordingSink, other: RecordingSink): void {
+  for (const [mine, its] of [
+    [one, other],
+    [other, one],
+  ] as const) {
+    const received = mine.received.bind(mine);
+    mine.received = (bytes, start, end) => {
+      received(bytes, start, end);
+      its.connection?.pause();
+    };
+  }
+}
+
 describe("the poller", { skip: whyNoPoller ?? false }, () => {
   async function open(t: TestContext, accept: AcceptSink): Promise<PolledListener> {
     const arrive = (channel: PolledChannel, peer: { address: string; port: number }) =>
@@ -139,16 +153,7 @@ describe("the poller", { skip: whyNoPoller ?? false }, () => {
       for (const one of [client, rival]) one.close();
       for (const { connection } of [sink, other]) connection?.close();
     });
-    // Each pauses the other: who is heard second in a read has been read already.
-    const pausing = (mine: RecordingSink, its: RecordingSink) => {
-      const received = mine.received.bind(mine);
-      mine.received = (bytes, start, end) => {
-        received(bytes, start, end);
-        its.connection?.pause();
-      };
-    };
-    pausing(sink, other);
-    pausing(other, sink);
+    pauseEachOther(sink, other);
     client.send("one");
     client.end();
     rival.send("two");
@@ -187,17 +192,7 @@ describe("the poller", { skip: whyNoPoller ?? false }, () => {
     const listener = await open(t, (arrival) => arrival.open(sink.connection === undefined ? sink : other));
     const clients = [new TestClient(listener.endpoint.port), new TestClient(listener.endpoint.port)];
     await until(() => sinks.every(({ connection }) => connection !== undefined), "both are there");
-    // Each pauses the other: who is heard second in a read has been read already.
-    for (const [mine, its] of [
-      [sink, other],
-      [other, sink],
-    ] as const) {
-      const received = mine.received.bind(mine);
-      mine.received = (bytes, start, end) => {
-        received(bytes, start, end);
-        its.connection?.pause();
-      };
-    }
+    pauseEachOther(sink, other);
     for (const client of clients) {
       client.send("last words");
       client.reset();

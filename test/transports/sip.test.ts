@@ -9,7 +9,7 @@ import type { Poller } from "../../gateway/transports/poller.ts";
 import { sharedReadPath } from "../../gateway/transports/read-path.ts";
 import { RecordingSink } from "../contracts/transport.ts";
 import { TestClient } from "../helpers/client.ts";
-import { poller, whyNoPoller } from "../helpers/poller.ts";
+import { movers } from "../helpers/poller.ts";
 import { until } from "../helpers/wait.ts";
 import { WebSocketClient } from "../helpers/ws-client.ts";
 
@@ -63,22 +63,22 @@ async function readOn(sink: SippingSink): Promise<number> {
 
 const texts = Array.from({ length: MESSAGES }, (_, number) => String(number));
 
-async function hearFramed(t: TestContext, poller?: Poller): Promise<void> {
-  const { sink, port } = await sipping(t, "tcp://127.0.0.1:0?framing=u16be", poller);
-  const client = await TestClient.connect(port);
-  t.after(() => client.close());
-  const frames = texts.map((text) => Buffer.from(`\0${String.fromCharCode(text.length)}${text}`));
-  client.send(Buffer.concat(frames));
-  // A frame has three bytes at the least. A resume may end one pause and run into the next.
-  assert.ok((await readOn(sink)) <= 2 * Math.ceil(SIP_BYTES / 3));
-  assert.deepEqual(sink.parts.map(String), texts);
-  assert.ok(sink.paused >= MESSAGES);
-}
-
 describe("a client that says very much at once, and is paused at its first message", () => {
-  test("with length-prefixed messages is heard a sip at a time, whole and in order", (t) => hearFramed(t));
-
-  test("by the poller likewise", { skip: whyNoPoller ?? false }, (t) => hearFramed(t, poller));
+  for (const { by, poller, skip } of movers) {
+    test(`with length-prefixed messages is heard a sip at a time, whole and in order, read by ${by}`, {
+      skip,
+    }, async (t) => {
+      const { sink, port } = await sipping(t, "tcp://127.0.0.1:0?framing=u16be", poller);
+      const client = await TestClient.connect(port);
+      t.after(() => client.close());
+      const frames = texts.map((text) => Buffer.from(`\0${String.fromCharCode(text.length)}${text}`));
+      client.send(Buffer.concat(frames));
+      // A frame has three bytes at the least. A resume may end one pause and run into the next.
+      assert.ok((await readOn(sink)) <= 2 * Math.ceil(SIP_BYTES / 3));
+      assert.deepEqual(sink.parts.map(String), texts);
+      assert.ok(sink.paused >= MESSAGES);
+    });
+  }
 
   test("over WebSocket too", async (t) => {
     const { sink, port } = await sipping(t, "ws://127.0.0.1:0");

@@ -5,7 +5,7 @@ import { type ListenAddress, parseListenAddress } from "../../gateway/transports
 import { type AcceptSink, ListenError, type Listener } from "../../gateway/transports/listener.ts";
 import { ordinaryReadPath, sharedReadPathWorks } from "../../gateway/transports/read-path.ts";
 import { TestClient } from "../helpers/client.ts";
-import { poller, whyNoPoller } from "../helpers/poller.ts";
+import { movers } from "../helpers/poller.ts";
 import { until } from "../helpers/wait.ts";
 
 const ANY_PORT = parseListenAddress("tcp://127.0.0.1:0");
@@ -16,14 +16,10 @@ describe("the shared read path", () => {
   });
 });
 
-for (const [accepts, polled] of [
-  ["the poller", poller],
-  ["Node", undefined],
-] as const) {
-  const skip = accepts === "the poller" && (whyNoPoller ?? false);
-  describe(`a tcp listener, where ${accepts} accepts`, { skip }, () => {
+for (const { by, poller, skip } of movers) {
+  describe(`a tcp listener, where ${by} accepts`, { skip }, () => {
     const refuse: AcceptSink = (arrival) => arrival.close();
-    const context = { readPath: ordinaryReadPath, poller: polled, maxMessageBytes: () => 1024 };
+    const context = { readPath: ordinaryReadPath, poller, maxMessageBytes: () => 1024 };
 
     async function open(t: TestContext, address: ListenAddress, accept = refuse): Promise<Listener> {
       const listener = createListener(address, context, accept);

@@ -10,14 +10,14 @@ import { StreamConnection } from "../../gateway/transports/stream-connection.ts"
 import { closeCodes, closePayload, faultCode } from "../../gateway/transports/ws-close.ts";
 import { RecordingSink } from "../contracts/transport.ts";
 import { clientFrame, Opcode, RawWeb, upgradeRequest } from "../front/raw-web.ts";
-import { poller, whyNoPoller } from "../helpers/poller.ts";
+import { movers } from "../helpers/poller.ts";
 import { until } from "../helpers/wait.ts";
 
 const MIB = 1024 * 1024;
 
-async function listen(t: TestContext, accept: AcceptSink, polled?: Poller): Promise<Listener> {
+async function listen(t: TestContext, accept: AcceptSink, poller?: Poller): Promise<Listener> {
   const address = parseListenAddress(`ws://127.0.0.1:0?deflate=true&maxMessageBytes=${32 * MIB}`);
-  const context = { readPath: sharedReadPath(), poller: polled, maxMessageBytes: () => 32 * MIB };
+  const context = { readPath: sharedReadPath(), poller, maxMessageBytes: () => 32 * MIB };
   const listener = createListener(address, context, accept);
   await listener.open();
   t.after(() => listener.close());
@@ -66,16 +66,12 @@ describe("what a WebSocket client says right before it ends its stream", () => {
     -4,
   );
 
-  for (const [path, polled] of [
-    ["the poller", poller],
-    ["Node", undefined],
-  ] as const) {
+  for (const { by, poller, skip } of movers) {
     // With much behind it the connection waits for what is inflated; with little it does not.
     for (const count of [3, 60]) {
-      const skip = path === "the poller" && (whyNoPoller ?? false);
-      test(`is received, compressed or not, ${count} messages, read by ${path}`, { skip }, async (t) => {
+      test(`is received, compressed or not, ${count} messages, read by ${by}`, { skip }, async (t) => {
         const sink = new RecordingSink();
-        const listener = await listen(t, (arrival) => arrival.open(sink), polled);
+        const listener = await listen(t, (arrival) => arrival.open(sink), poller);
         const { client } = await RawWeb.open(t, listener.endpoint.port, request);
         const plain = clientFrame(Opcode.binary, "x".repeat(1000));
         const frames = [clientFrame(Opcode.binary, compressed, { compressed: true })];
