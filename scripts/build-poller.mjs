@@ -10,7 +10,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
-const ROOT = resolve(import.meta.dirname ?? ".", "..");
+const ROOT = resolve(import.meta.dirname, "..");
 const SOURCES = ["poller.c", "binding.c"].map((name) => join(ROOT, "gateway/native", name));
 const TARGET = join(ROOT, "build/poller.node");
 const FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared"];

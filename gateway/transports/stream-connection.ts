@@ -116,7 +116,11 @@ export class StreamConnection implements Arrival, Connection, ChannelSink {
   }
 
   gone(error: NodeJS.ErrnoException | undefined): void {
-    this.#receiveEarly();
+    // What was read in the same moment as the end of all can't wait any more.
+    while (this.#early !== undefined && !this.ended) {
+      this.#paused = false;
+      this.#receiveEarly();
+    }
     const { sink } = this;
     // What is still being worked off is nobody's any more: its sink may serve another client soon.
     this.sink = undefined;
@@ -203,14 +207,11 @@ export class StreamConnection implements Arrival, Connection, ChannelSink {
     return !this.ended;
   }
 
-  /** What was read in the same moment as the end of all can't wait any more. */
   #receiveEarly(): void {
-    while (this.#early !== undefined && !this.ended) {
-      const early = this.#early;
-      this.#early = undefined;
-      this.#paused = false;
-      this.received(early, 0, early.length);
-    }
+    const early = this.#early;
+    if (early === undefined) return;
+    this.#early = undefined;
+    this.received(early, 0, early.length);
   }
 
   #keep(rest: Buffer): void {
@@ -220,11 +221,7 @@ export class StreamConnection implements Arrival, Connection, ChannelSink {
 
   /** Goes on reading, unless somebody is against it. */
   #read(): void {
-    const early = this.#early;
-    if (early !== undefined && !this.#paused) {
-      this.#early = undefined;
-      this.received(early, 0, early.length);
-    }
+    if (!this.#paused) this.#receiveEarly();
     if (this.#paused || (this.#blocked && !this.ended)) return;
     if (this.#finishedBehind && this.#early === undefined) {
       this.#finishedBehind = false;

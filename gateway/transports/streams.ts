@@ -44,7 +44,7 @@ export function proxySteps({ proxy, trusted, transport }: ListenAddress): Handsh
  * @param raw the socket under a TLS socket; else the same
  */
 export function channelOver(socket: Socket, raw: Socket, { readPath, poller }: ByteWays): Channel {
-  const isPlainTcp = !(socket instanceof TLSSocket) && peerAddress(socket) !== "";
+  const isPlainTcp = !(socket instanceof TLSSocket) && socket.remoteAddress !== undefined;
   const descriptor = isPlainTcp && socket.writableLength === 0 ? poller?.adopt(socket) : undefined;
   return poller === undefined || descriptor === undefined
     ? new SocketChannel(socket, raw, readPath)
