@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type Server, STATUS_CODES } from "n
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
+import { withErrorListener } from "../../process/stream-errors.ts";
 import {
   MAX_DETAIL_LENGTH,
   MAX_HEADER_LENGTH,
@@ -98,7 +99,10 @@ export class WebSocketLayer {
     this.#http.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
     this.#http.on("request", (request) => this.#fail(request.socket, "bad-upgrade", 426));
     this.#http.on("checkExpectation", (request) => this.#fail(request.socket, "bad-upgrade", 417));
-    this.#http.on("connect", (_request, socket) => this.#fail(socket, "bad-upgrade", 405));
+    this.#http.on("connect", ({ socket }, stream) => {
+      withErrorListener(stream);
+      this.#fail(socket, "bad-upgrade", 405);
+    });
     this.#http.on("clientError", (_error, socket) => this.#fail(socket, "bad-upgrade", 400));
     this.#upgrader = new WebSocketServer({
       noServer: true,
@@ -133,8 +137,9 @@ export class WebSocketLayer {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const handshake = this.#handshakes.get(socket);
-    // A request with a body that is still to come has no socket of its own.
+    // A request with a body that is still to come has no socket of its own, but a stream over it that breaks with it.
     if (handshake === undefined || !(socket instanceof Socket)) {
+      withErrorListener(socket);
       this.#fail(request.socket, "bad-upgrade", 400);
       return;
     }

@@ -88,6 +88,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "gateway/config-error.ts",
     "gateway/schema.ts",
     "gateway/suggestion.ts",
+    "process/stream-errors.ts",
     "process/unix-socket.ts",
     "proto",
     "node:*",
