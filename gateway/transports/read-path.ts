@@ -7,6 +7,7 @@
 
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, Socket } from "node:net";
+import { withErrorListener } from "../../process/stream-errors.ts";
 
 /** What a read path delivers to. */
 export interface ReadTarget {
@@ -64,7 +65,9 @@ export function sharedReadPath(): ReadPath {
     // It would go on reading by itself, behind the back of the one that takes its place.
     inner._handle = null;
     const options = { handle, onread, allowHalfOpen: true, pauseOnCreate: true };
-    const socket = new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
+    const socket = withErrorListener(
+      new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]),
+    );
     // The server counts its sockets through these, and closes only when the last has gone.
     Object.assign(socket, { server, _server: server });
     socket.on("resume", onResume);

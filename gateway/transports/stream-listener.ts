@@ -4,6 +4,7 @@
  */
 
 import { createServer, type Server, type Socket } from "node:net";
+import { withErrorListener } from "../../process/stream-errors.ts";
 import type { Endpoint } from "../../proto/bodies.ts";
 import type { Arrival } from "./connection.ts";
 import type { ListenAddress } from "./listen-address.ts";
@@ -42,6 +43,8 @@ export class StreamListener implements Listener {
       keepAliveInitialDelay: KEEP_ALIVE_SECONDS * 1000,
     });
     this.#server.on("connection", (socket) => {
+      // It is passed on from owner to owner, and what one of them wrote may fail when it is the next one's.
+      withErrorListener(socket);
       this.#accepted++;
       // One that was reset before it was accepted has no address any more, and must not pass for one without.
       if (address.transport !== "unix" && socket.remoteAddress === undefined) {

@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
+import { withErrorListener } from "../../process/stream-errors.ts";
 import { ConfigError } from "../config-error.ts";
 import type { ClientDetails } from "./details.ts";
 import type { Handshake, HandshakeStep } from "./handshake.ts";
@@ -90,6 +91,7 @@ export class TlsLayer {
   }
 
   #secured(socket: TLSSocket): void {
+    withErrorListener(socket);
     const handshake = this.#handshakeOf(socket);
     if (handshake === undefined || handshake.over) return;
     socket.pause();

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { readPaths } from "../helpers/poller.ts";
 import { next, until } from "../helpers/wait.ts";
-import { RawWeb, upgradeRequest } from "./raw-web.ts";
+import { clientFrame, Opcode, RawWeb, upgradeRequest } from "./raw-web.ts";
 import { type Front, startFront } from "./support.ts";
 
 const PLAIN = "ws://127.0.0.1:0";
@@ -39,5 +39,18 @@ for (const { readPath, skip } of readPaths) {
         assert.equal(front.joins.length, 1);
       });
     }
+
+    test("behind a good upgrade, and what was said in the same moment, ends that client alone", async (t) => {
+      const front = await startFront(t, PLAIN, { settings: { readPath } });
+      const attempts = 300;
+      const clients = Array.from({ length: attempts }, (_, nth) => {
+        const frame = nth % 2 === 0 ? Buffer.alloc(0) : clientFrame(Opcode.ping, "");
+        const { client } = RawWeb.start(t, front.port, Buffer.concat([Buffer.from(upgradeRequest()), frame]));
+        client.socket.once("connect", () => setImmediate(() => client.reset()));
+        return client;
+      });
+      await until(() => clients.every(({ closed }) => closed), "every client has gone");
+      await assertServes(front);
+    });
   });
 }
