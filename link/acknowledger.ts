@@ -1,11 +1,12 @@
 /**
- * Counts the numbered frames that were handled, and says when to acknowledge them: after so many bytes, or so long after
- * the first that was not acknowledged (docs/protocol.md, "Nothing lost when the link is cut").
+ * Counts the numbered frames that were handled, and says when to acknowledge them: after so many bytes, or frames, or so
+ * long after the first that was not acknowledged (docs/protocol.md, "Nothing lost when the link is cut").
  */
 
-/** A numbered frame may wait so long for its acknowledgement, and so many bytes of them. */
+/** A numbered frame may wait so long for its acknowledgement, and so many of them, or bytes of them. */
 export const ACK_AFTER_MS = 100;
 export const ACK_AFTER_BYTES = 64 * 1024;
+export const ACK_AFTER_FRAMES = 1024;
 
 export interface AcknowledgerOptions {
   /** Sends an `Ack` for so many frames. */
@@ -17,8 +18,9 @@ export interface AcknowledgerOptions {
 export class Acknowledger {
   readonly #options: AcknowledgerOptions;
   #received = 0;
-  /** Bytes handled since the last acknowledgement. */
+  /** Bytes and frames handled since the last acknowledgement. */
   #bytes = 0;
+  #frames = 0;
   #cancel: (() => void) | undefined;
 
   constructor(options: AcknowledgerOptions) {
@@ -34,7 +36,8 @@ export class Acknowledger {
   handled(bytes: number): void {
     this.#received++;
     this.#bytes += bytes;
-    if (this.#bytes >= ACK_AFTER_BYTES) this.#acknowledge();
+    this.#frames++;
+    if (this.#bytes >= ACK_AFTER_BYTES || this.#frames >= ACK_AFTER_FRAMES) this.#acknowledge();
     else this.#cancel ??= this.#options.after(ACK_AFTER_MS, () => this.#acknowledge());
   }
 
@@ -43,6 +46,7 @@ export class Acknowledger {
     this.#cancel?.();
     this.#cancel = undefined;
     this.#bytes = 0;
+    this.#frames = 0;
   }
 
   /** A new epoch begins. */

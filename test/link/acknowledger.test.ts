@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ACK_AFTER_BYTES, ACK_AFTER_MS, Acknowledger } from "../../link/acknowledger.ts";
+import { ACK_AFTER_BYTES, ACK_AFTER_FRAMES, ACK_AFTER_MS, Acknowledger } from "../../link/acknowledger.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
 
 function setUp() {
@@ -48,6 +48,13 @@ describe("what was handled", () => {
     assert.deepEqual(sent, [2]);
     acknowledger.handled(ACK_AFTER_BYTES);
     assert.deepEqual(sent, [2, 4]);
+  });
+
+  test("is acknowledged at once when it is 1,024 frames, however small, and those are not counted again", () => {
+    const { clock, sent, acknowledger } = setUp();
+    for (let frames = 0; frames < 2 * ACK_AFTER_FRAMES + 1; frames++) acknowledger.handled(12);
+    assert.deepEqual(sent, [1024, 2048]);
+    assert.equal(clock.timerCount, 1, "the last one waits for others");
   });
 
   test("is acknowledged at once when one frame alone is as much", () => {
