@@ -12,6 +12,8 @@ export interface Clock {
   after(ms: number, run: () => void): Cancel;
   /** Calls `run` every `ms` milliseconds. */
   every(ms: number, run: () => void): Cancel;
+  /** Calls `run` once, behind what this turn of the event loop brings. */
+  behindTurn(run: () => void): void;
 }
 
 export const systemClock: Clock = {
@@ -25,4 +27,5 @@ export const systemClock: Clock = {
     const timer = setInterval(run, ms);
     return () => clearInterval(timer);
   },
+  behindTurn: (run) => void setImmediate(run),
 };

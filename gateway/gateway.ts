@@ -184,6 +184,7 @@ function createManager({ name, address }: ManagerAddress, shared: Shared, gatewa
       roster.behind = behind;
       if (behind) log.warn("the manager does not acknowledge what it is told; no client is read or let in");
     },
+    acknowledged: () => roster.acknowledged(),
     lost(loss) {
       counters.linkEnded(loss);
       life.lost(loss);

@@ -6,7 +6,7 @@ import type { Encoder } from "./encoder.ts";
  * Takes one whole message, `bytes[start..end)`. The memory is valid during the call only: it is used again
  * for the next read.
  *
- * @returns false to stop: the session has ended, and what follows is not delivered
+ * @returns false to stop behind this message: what follows is taken another time, or never
  */
 export type MessageSink = (bytes: Buffer, start: number, end: number) => boolean;
 
@@ -16,12 +16,13 @@ export type FramingFault = "bad-frame" | "too-big";
 /** Finds one client's messages in what it sends, cut at any byte. */
 export interface MessageDecoder {
   /**
-   * Takes what was read, `bytes[0..length)`, and hands on every message that it completes. Keeps no
-   * reference to `bytes`.
+   * Takes what was read, `bytes[start..end)`, and hands on every message that it completes, as long as `sink` wants
+   * more. Keeps no reference to `bytes`.
    *
-   * @returns the fault, after which nothing is delivered any more; undefined when all is well
+   * @returns the offset behind what was taken: `end`, or that behind the message at which `sink` stopped, where the
+   *   next call is to go on; or a fault, after which nothing is delivered any more
    */
-  push(bytes: Buffer, length: number, sink: MessageSink): FramingFault | undefined;
+  push(bytes: Buffer, start: number, end: number, sink: MessageSink): number | FramingFault;
   /** Bytes of a message under way that is not yet whole, its prefix included; 0 when none is. */
   readonly pendingBytes: number;
 }

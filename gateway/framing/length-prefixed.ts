@@ -59,7 +59,6 @@ class LengthPrefixedDecoder implements MessageDecoder {
   /** The length as far as its prefix has come; the message's own, once it is whole. */
   #messageBytes = 0;
   #held: Gathering | undefined;
-  #stopped = false;
   #fault: FramingFault | undefined;
 
   constructor(prefix: Prefix, maxMessageBytes: number) {
@@ -71,20 +70,21 @@ class LengthPrefixedDecoder implements MessageDecoder {
     return this.#prefixBytes + (this.#held?.length ?? 0);
   }
 
-  push(bytes: Buffer, length: number, sink: MessageSink): FramingFault | undefined {
-    let offset = 0;
-    while (!this.#stopped) {
-      offset = this.#takePrefix(bytes, offset, length);
-      if (this.#stopped || this.#prefixBytes < this.#prefix.bytes) break;
-      const end = offset + this.#messageBytes - (this.#held?.length ?? 0);
-      if (end > length) {
-        if (offset < length) this.#hold(bytes, offset, length);
-        break;
+  push(bytes: Buffer, start: number, end: number, sink: MessageSink): number | FramingFault {
+    let offset = start;
+    while (this.#fault === undefined) {
+      offset = this.#takePrefix(bytes, offset, end);
+      if (this.#fault !== undefined || this.#prefixBytes < this.#prefix.bytes) break;
+      const messageEnd = offset + this.#messageBytes - (this.#held?.length ?? 0);
+      if (messageEnd > end) {
+        if (offset < end) this.#hold(bytes, offset, end);
+        return end;
       }
-      this.#deliver(bytes, offset, end, sink);
-      offset = end;
+      const goesOn = this.#deliver(bytes, offset, messageEnd, sink);
+      offset = messageEnd;
+      if (!goesOn) break;
     }
-    return this.#fault;
+    return this.#fault ?? offset;
   }
 
   /** Takes what is there of the prefix under way; gives the offset behind it. */
@@ -114,13 +114,12 @@ class LengthPrefixedDecoder implements MessageDecoder {
     else if (this.#messageBytes > this.#maxMessageBytes) this.#stop("too-big");
   }
 
-  #deliver(bytes: Buffer, start: number, end: number, sink: MessageSink): void {
+  #deliver(bytes: Buffer, start: number, end: number, sink: MessageSink): boolean {
     const held = this.#held;
     const messageBytes = this.#messageBytes;
     this.#reset();
     held?.append(bytes, start, end, messageBytes);
-    const goesOn = held === undefined ? sink(bytes, start, end) : sink(held.bytes, 0, held.length);
-    if (!goesOn) this.#stop(undefined);
+    return held === undefined ? sink(bytes, start, end) : sink(held.bytes, 0, held.length);
   }
 
   #hold(bytes: Buffer, start: number, end: number): void {
@@ -128,8 +127,7 @@ class LengthPrefixedDecoder implements MessageDecoder {
     this.#held.append(bytes, start, end, this.#messageBytes);
   }
 
-  #stop(fault: FramingFault | undefined): void {
-    this.#stopped = true;
+  #stop(fault: FramingFault): void {
     this.#fault = fault;
     this.#reset();
   }

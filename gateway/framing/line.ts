@@ -24,7 +24,6 @@ export const line: Framing = {
 class LineDecoder implements MessageDecoder {
   readonly #maxMessageBytes: number;
   #held: Gathering | undefined;
-  #stopped = false;
   #fault: FramingFault | undefined;
 
   constructor(maxMessageBytes: number) {
@@ -35,32 +34,35 @@ class LineDecoder implements MessageDecoder {
     return this.#held?.length ?? 0;
   }
 
-  push(bytes: Buffer, length: number, sink: MessageSink): FramingFault | undefined {
-    // What lies behind `length` is of an earlier read, and its line feeds are none of ours.
-    const input = length === bytes.length ? bytes : bytes.subarray(0, length);
-    let offset = 0;
-    while (!this.#stopped && offset < length) {
+  push(bytes: Buffer, start: number, end: number, sink: MessageSink): number | FramingFault {
+    // What lies behind `end` is of an earlier read, and its line feeds are none of ours.
+    const input = end === bytes.length ? bytes : bytes.subarray(0, end);
+    let offset = start;
+    let goesOn = this.#fault === undefined;
+    while (goesOn && offset < end) {
       const feed = input.indexOf(LF, offset);
-      const end = feed === -1 ? length : feed;
-      if (this.#held === undefined && feed !== -1) this.#deliver(bytes, offset, end, sink);
-      else if (this.#hold(bytes, offset, end) && feed !== -1) this.#deliverHeld(sink);
-      offset = end + 1;
+      const lineEnd = feed === -1 ? end : feed;
+      if (this.#held === undefined && feed !== -1) goesOn = this.#deliver(bytes, offset, lineEnd, sink);
+      else if (!this.#hold(bytes, offset, lineEnd)) goesOn = false;
+      else if (feed !== -1) goesOn = this.#deliverHeld(sink);
+      offset = feed === -1 ? end : feed + 1;
     }
-    return this.#fault;
+    return this.#fault ?? offset;
   }
 
   /** Hands on `bytes[start..end)`, which a line feed follows. */
-  #deliver(bytes: Buffer, start: number, end: number, sink: MessageSink): void {
+  #deliver(bytes: Buffer, start: number, end: number, sink: MessageSink): boolean {
     const messageEnd = end > start && bytes[end - 1] === CR ? end - 1 : end;
-    if (messageEnd - start > this.#maxMessageBytes) this.#stop("too-big");
-    else if (!sink(bytes, start, messageEnd)) this.#stop(undefined);
+    if (messageEnd - start <= this.#maxMessageBytes) return sink(bytes, start, messageEnd);
+    this.#fault = "too-big";
+    return false;
   }
 
-  #deliverHeld(sink: MessageSink): void {
+  #deliverHeld(sink: MessageSink): boolean {
     const held = this.#held;
-    if (held === undefined) return;
+    if (held === undefined) return true;
     this.#held = undefined;
-    this.#deliver(held.bytes, 0, held.length, sink);
+    return this.#deliver(held.bytes, 0, held.length, sink);
   }
 
   /** Gathers `bytes[start..end)`, unless the line can't come within the limit any more. */
@@ -70,17 +72,12 @@ class LineDecoder implements MessageDecoder {
     const lineBytes = this.pendingBytes + end - start;
     const last = end > start ? bytes[end - 1] : CR;
     if (lineBytes > limit || (lineBytes === limit && last !== CR)) {
-      this.#stop("too-big");
+      this.#fault = "too-big";
+      this.#held = undefined;
       return false;
     }
     this.#held ??= new Gathering(end - start, limit);
     this.#held.append(bytes, start, end, limit);
     return true;
-  }
-
-  #stop(fault: FramingFault | undefined): void {
-    this.#stopped = true;
-    this.#fault = fault;
-    this.#held = undefined;
   }
 }

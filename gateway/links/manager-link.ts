@@ -25,6 +25,7 @@ import { type FromManagerHandler, readFromManager } from "../../proto/from-manag
 import { ProtocolError } from "../../proto/protocol-error.ts";
 import type { Cancel, Clock } from "../clock.ts";
 import { Backoff, type BackoffLimits } from "./backoff.ts";
+import { Crowding } from "./crowding.ts";
 import { type Unacknowledged, unacknowledgedIn } from "./unacknowledged.ts";
 
 /**
@@ -63,6 +64,8 @@ export interface ManagerLinkHandler
   congested(congested: boolean): void;
   /** More than `retainBytes` is not acknowledged: nobody may join (true), or all may again (false). */
   behind(behind: boolean): void;
+  /** The manager has acknowledged something, or begins anew. */
+  acknowledged(): void;
   /** The link is gone. Called once for each `dial`. */
   lost(loss: LinkLoss): void;
 }
@@ -116,6 +119,7 @@ export class ManagerLink implements FromManagerHandler {
   /** What was said in this epoch and is not acknowledged. It outlives the link. */
   readonly #log = new FrameLog();
   readonly #acknowledger: Acknowledger;
+  readonly #crowding = new Crowding();
   /** The epoch that can be gone on with. */
   #epoch: Uint8Array | undefined;
   /** The last link was spoiled: its epoch is not to be gone on with. */
@@ -167,6 +171,12 @@ export class ManagerLink implements FromManagerHandler {
   /** Whether too much waits for the manager; `congested` tells when that changes. */
   get congested(): boolean {
     return this.#congested;
+  }
+
+  /** Whether more is under way to the manager than it works off in a few milliseconds; `acknowledged` tells when to look again. */
+  get crowded(): boolean {
+    const { appended, acknowledged, retainedBytes } = this.#log;
+    return this.#crowding.isCrowded(appended - acknowledged, retainedBytes);
   }
 
   /** The longest payload that the manager accepts in one frame. */
@@ -261,7 +271,9 @@ export class ManagerLink implements FromManagerHandler {
     this.#epoch = undefined;
     this.#log.reset();
     this.#acknowledger.reset();
+    this.#crowding.reset();
     this.#weigh();
+    this.#options.handler.acknowledged();
   }
 
   listening(endpoints: readonly body.Endpoint[]): void {
@@ -353,10 +365,14 @@ export class ManagerLink implements FromManagerHandler {
 
   ack(frames: number): void {
     this.#expect("up", "Ack");
+    const { acknowledged, retainedBytes } = this.#log;
     if (!this.#log.acknowledge(frames)) {
       throw new ProtocolError("bad-ack", `an Ack for ${frames} frames, of which ${this.#log.sent} were sent`);
     }
     if (this.#retentionFull) this.#weigh();
+    const bytes = retainedBytes - this.#log.retainedBytes;
+    if (frames > acknowledged) this.#crowding.acknowledged({ frames: frames - acknowledged, bytes });
+    this.#options.handler.acknowledged();
   }
 
   rejected({ code, message }: body.Rejected): void {

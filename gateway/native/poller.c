@@ -177,6 +177,19 @@ static void read_client(struct poller *poller, int fd, struct socket *socket, bo
 	}
 }
 
+/* A client that is paused is not read, but it does not go unnoticed. */
+static void notice_end(struct poller *poller, int fd, uint32_t events)
+{
+	if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+		int error = 0;
+		socklen_t length = sizeof error;
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
+		record(poller, fd, KIND_ERROR, error == 0 ? -ECONNRESET : -error, 0);
+	} else if ((events & EPOLLRDHUP) != 0) {
+		record(poller, fd, KIND_ENDING, 0, 0);
+	}
+}
+
 static void heard(struct poller *poller, const struct epoll_event *event)
 {
 	int fd = (int)(uint32_t)event->data.u64;
@@ -190,6 +203,7 @@ static void heard(struct poller *poller, const struct epoll_event *event)
 	if (socket->generation != generation) return;
 	bool is_readable = (event->events & ~(uint32_t)EPOLLOUT) != 0 && !socket->paused && !socket->ended;
 	if (is_readable) read_client(poller, fd, socket, (event->events & MORE_THAN_DATA) != 0);
+	else if (socket->paused && !socket->ended) notice_end(poller, fd, event->events);
 	/* Behind what it said: a send to one that is gone fails, and then nothing more is told of it. */
 	if ((event->events & EPOLLOUT) != 0 && socket->wants_write) {
 		socket->wants_write = false;
@@ -307,7 +321,10 @@ int poller_resume(struct poller *poller, int fd)
 void poller_pause(struct poller *poller, int fd)
 {
 	struct socket *socket = find(poller, fd, USE_CLIENT);
-	if (socket != NULL) socket->paused = true;
+	if (socket == NULL) return;
+	socket->paused = true;
+	/* Its end is told of all the same. When this fails it is tried again by who resumes it. */
+	if (!socket->watched) watch(poller, fd, socket);
 }
 
 int poller_send(struct poller *poller, int fd, const void *bytes, size_t length)

@@ -24,12 +24,14 @@ enum kind {
 	KIND_DATA = 0,
 	/* The client has shut down its sending side. */
 	KIND_END = 1,
-	/* It can't be read any more; `first` is the error. */
+	/* It can't be read any more, or is gone while it is paused; `first` is the error. */
 	KIND_ERROR = 2,
 	/* It takes more, after a send that it did not take whole. */
 	KIND_WRITABLE = 3,
 	/* A listener has accepted the descriptor `first`. */
 	KIND_ARRIVAL = 4,
+	/* The client has shut down its sending side, and is paused: KIND_END comes when it is read to its end. */
+	KIND_ENDING = 5,
 };
 
 /* What is told of a descriptor. */

@@ -8,7 +8,7 @@ import type { Roster } from "../slots/roster.ts";
 /** The frames that are about sessions. */
 export type SessionCommands = Omit<
   ManagerLinkHandler,
-  "shutdown" | "registered" | "readDone" | "congested" | "behind" | "lost"
+  "shutdown" | "registered" | "readDone" | "congested" | "behind" | "acknowledged" | "lost"
 >;
 
 /** @param link where a manager is told what was not done */

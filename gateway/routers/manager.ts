@@ -14,6 +14,10 @@ export class ManagerRouter implements SessionRouter {
     this.#clock = clock;
   }
 
+  get isCrowded(): boolean {
+    return this.#link.crowded;
+  }
+
   joined(slot: Slot): void {
     this.#link.join(slot.session, describe(slot));
   }

@@ -3,6 +3,7 @@
  * says nothing, has never said anything, lets its message drip, or is no longer there.
  */
 
+import { Hold } from "./hold.ts";
 import type { Slot } from "./slot.ts";
 
 export interface PatrolLimits {
@@ -51,14 +52,27 @@ export class Patrol {
   }
 
   #look(slot: Slot, now: number): void {
-    // Who is not read can't be heard.
-    if (slot.throttled || slot.roster?.isPaused === true) return;
-    if (this.#isSilent(slot, now) || this.#drips(slot, now) || this.#isDead(slot, now)) this.#ended(slot);
+    if (slot.holds === 0) {
+      if (this.#isSilent(slot, now) || this.#drips(slot, now) || this.#isDead(slot, now)) this.#ended(slot);
+      return;
+    }
+    // Who is not read can't be heard, and is idle only where it is not read by its own doing.
+    slot.connection?.lookForEnd();
+    if (slot.holds === Hold.throttle && this.#isIdle(slot, now)) this.#ended(slot);
   }
 
   #isSilent(slot: Slot, now: number): boolean {
-    const { idleTimeoutMs, firstMessageTimeoutMs } = this.#limits;
-    if (idleTimeoutMs > 0 && now - silentSince(slot) >= idleTimeoutMs) return true;
+    return this.#isIdle(slot, now) || this.#isMute(slot, now);
+  }
+
+  #isIdle(slot: Slot, now: number): boolean {
+    const { idleTimeoutMs } = this.#limits;
+    return idleTimeoutMs > 0 && now - silentSince(slot) >= idleTimeoutMs;
+  }
+
+  /** Whether its first message does not come. */
+  #isMute(slot: Slot, now: number): boolean {
+    const { firstMessageTimeoutMs } = this.#limits;
     return firstMessageTimeoutMs > 0 && slot.inMsgs === 0 && now - slot.readSince >= firstMessageTimeoutMs;
   }
 

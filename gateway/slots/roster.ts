@@ -9,6 +9,7 @@ import type { Refusal } from "../guard/refusal.ts";
 import type { Unacknowledged } from "../links/unacknowledged.ts";
 import type { Counters } from "../metrics/counters.ts";
 import type { Directory } from "./directory.ts";
+import { Hold, type HoldReason } from "./hold.ts";
 import type { Outbox } from "./outbox.ts";
 import type { EndCause, SessionOwner, SessionRouter, Slot } from "./slot.ts";
 import type { SlotTable } from "./slot-table.ts";
@@ -41,8 +42,10 @@ export interface RosterKeeper {
   end(slot: Slot, event: SlotEvent, cause: EndCause): void;
   /** Announces a session to the manager that is to have it. */
   announce(slot: Slot): void;
-  /** Goes on reading a client. */
-  readOn(slot: Slot): void;
+  hold(slot: Slot, reason: HoldReason): void;
+  unhold(slot: Slot, reason: HoldReason): void;
+  /** Who waits for a turn may have one: a manager has worked something off. */
+  wakeTurns(): void;
   ban(address: string, ms: number): void;
   /** A roster's capacity has changed. */
   resized(): void;
@@ -207,6 +210,16 @@ export class Roster implements SessionOwner {
     return this.#congested || this.#held;
   }
 
+  /** So much is under way to the manager that who has said more than a little waits for a turn. */
+  get isCrowded(): boolean {
+    return this.router.isCrowded;
+  }
+
+  /** The manager has acknowledged something. */
+  acknowledged(): void {
+    this.#keeper.wakeTurns();
+  }
+
   /** Stops or starts reading from every client: the link does not drain, or does again. */
   setPaused(paused: boolean): void {
     const was = this.isPaused;
@@ -237,6 +250,7 @@ export class Roster implements SessionOwner {
       slot.transfer ??= transfers.get(slot.session);
       this.#keeper.apply(slot, "orphan");
       if (slot.phase !== "adrift") continue;
+      this.#keeper.hold(slot, Hold.admission);
       slot.rejoins = true;
       this.#adrift.push(slot);
     }
@@ -297,6 +311,7 @@ export class Roster implements SessionOwner {
   /** A session comes into use. */
   enter(slot: Slot): void {
     slot.livePlace = this.#live.push(slot) - 1;
+    this.#pauseOrNot(slot);
   }
 
   /** And is not any more. */
@@ -317,11 +332,13 @@ export class Roster implements SessionOwner {
 
   /** Does to every client what is to be done now. */
   #pauseAll(): void {
-    for (const slot of [...this.#live]) {
-      // Looked at for each: one that is read on may say so much that nobody is any more.
-      if (this.isPaused) slot.connection?.pause();
-      else if (!slot.throttled) this.#keeper.readOn(slot);
-    }
+    // Looked at for each: one that is read on may say so much that nobody is any more.
+    for (const slot of [...this.#live]) this.#pauseOrNot(slot);
+  }
+
+  #pauseOrNot(slot: Slot): void {
+    if (this.isPaused) this.#keeper.hold(slot, Hold.link);
+    else this.#keeper.unhold(slot, Hold.link);
   }
 
   #manage(session: number, event: SlotEvent, cause: EndCause, { reason, code, banMs }: DropOrder): void {

@@ -16,6 +16,7 @@ import type { Counters } from "../metrics/counters.ts";
 import type { Arrival, Connection, TransportFault } from "../transports/connection.ts";
 import type { ListenerTraits } from "../transports/listener.ts";
 import { Directory, type DirectoryLimits } from "./directory.ts";
+import { Hold, type HoldReason } from "./hold.ts";
 import { heldBytes, Outbox } from "./outbox.ts";
 import { Patrol, type PatrolLimits } from "./patrol.ts";
 import { type HandoffOrder, Roster, type RosterKeeper } from "./roster.ts";
@@ -23,6 +24,7 @@ import type { EndCause, SessionOwner, SessionRouter, Slot, SlotOwner } from "./s
 import { SlotTable } from "./slot-table.ts";
 import { SparePlace } from "./spare.ts";
 import { isOpen, type SlotEffect, type SlotEvent, stateOf, transitions } from "./states.ts";
+import { Turns } from "./turns.ts";
 
 /** Who is let in, by address; see Guard. */
 export interface Gate {
@@ -58,8 +60,8 @@ export interface SessionLimits extends PatrolLimits, TalkLimits, DirectoryLimits
   readonly maxCapacity: number;
 }
 
-/** Where the rate of messages is limited, messages are looked for in so many bytes at a time. */
-const SIP_BYTES = 1024;
+/** Who may say nothing for longer, since it has said so much at once, is closed. */
+const MAX_THROTTLE_MS = 30_000;
 
 /** How often deadlines are looked at; they are met this much late at most. */
 const SWEEP_MS = 50;
@@ -105,6 +107,7 @@ export class Sessions implements SlotOwner {
   readonly #outbox: Outbox;
   readonly #keeper: RosterKeeper;
   readonly #patrol: Patrol;
+  readonly #turns: Turns;
   readonly #talkRate: TalkRate | undefined;
   /** Sessions that are not read because they have said too much. */
   #throttled: Slot[] = [];
@@ -143,12 +146,19 @@ export class Sessions implements SlotOwner {
       apply: (slot, event) => this.#apply(slot, event),
       end: (slot, event, cause) => this.#end(slot, event, cause),
       announce: (slot) => this.#announceWhenReady(slot),
-      readOn: (slot) => this.#readOn(slot),
+      hold: (slot, reason) => this.#hold(slot, reason),
+      unhold: (slot, reason) => this.#unhold(slot, reason),
+      wakeTurns: () => this.#turns.wake(),
       ban: (address, ms) => gate.ban(address, ms),
       resized: () => this.#resize(),
       handOff: (slot, order) => this.#handOff(slot, order),
     };
     this.#patrol = new Patrol(limits, (slot) => this.#end(slot, "end", { by: "gateway", reason: "idle" }));
+    this.#turns = new Turns({
+      clock,
+      hold: (slot) => this.#hold(slot, Hold.turn),
+      unhold: (slot) => this.#unhold(slot, Hold.turn),
+    });
     this.#talkRate = TalkRate.limits(limits) ? new TalkRate(limits) : undefined;
     this.#stopSweeping = clock.every(SWEEP_MS, () => this.#sweep());
   }
@@ -310,7 +320,6 @@ export class Sessions implements SlotOwner {
   established(slot: Slot, connection: Connection): void {
     slot.connection = connection;
     slot.arrival = undefined;
-    if (this.#talkRate !== undefined) connection.sip(SIP_BYTES);
     if (slot.phase === "starting" && slot.origin.ticket !== "first-message") this.#joinWhenHeard(slot);
   }
 
@@ -322,9 +331,9 @@ export class Sessions implements SlotOwner {
   }
 
   control(slot: Slot, bytes: number): void {
-    if (slot.phase !== "inUse") return;
-    slot.heardAt = this.#sweptAt;
-    this.#charge(slot, bytes);
+    this.#hear(slot);
+    this.#turns.charge(slot, bytes);
+    if (slot.phase === "inUse" && this.#talkRate !== undefined) this.#charge(slot, this.#talkRate, bytes);
   }
 
   faulted(slot: Slot, fault: TransportFault): void {
@@ -332,12 +341,22 @@ export class Sessions implements SlotOwner {
     else this.#end(slot, "end", { by: "gateway", reason: fault });
   }
 
+  leaving(slot: Slot, gone: boolean): void {
+    if (!isOpen(slot.phase)) return;
+    if (!gone) {
+      if ((slot.holds & Hold.throttle) !== 0) this.#halfClosed(slot);
+    } else if ((slot.holds & (Hold.throttle | Hold.admission)) !== 0) {
+      // Nobody is there to pay for what it said, or to be admitted.
+      slot.connection?.close();
+    } else {
+      this.#armHalfClose(slot);
+      this.#unhold(slot, Hold.link);
+    }
+  }
+
   finished(slot: Slot): void {
     if (slot.phase === "starting") this.#turnAway(slot, "left-early");
-    if (!isOpen(slot.phase)) return;
-    slot.cause ??= { by: "client", reason: "client-closed" };
-    // Who waits to be admitted has said something, perhaps, that is still to be told.
-    if (slot.phase !== "asking") this.#armHalfClose(slot);
+    if (isOpen(slot.phase)) this.#halfClosed(slot);
   }
 
   closed(slot: Slot, error: NodeJS.ErrnoException | undefined): void {
@@ -349,6 +368,7 @@ export class Sessions implements SlotOwner {
     this.#counters.unsentBytes += slot.unsentBytes;
     if (slot.joinedWallAt !== 0) this.#counters.end(slot.cause.reason);
     this.#connectedCount--;
+    if (slot.allowance !== undefined) this.#talkRate?.end(slot.allowance, slot.address, this.#sweptAt);
     if (slot.entered) this.#gate.leave(slot.address);
     slot.entered = false;
     this.#apply(slot, "gone");
@@ -438,7 +458,7 @@ export class Sessions implements SlotOwner {
     this.table.disarm(slot);
     roster.take(slot);
     this.#announceWhenReady(slot);
-    if (slot.phase === "inUse" && slot.unread !== undefined) this.#read(slot);
+    if (slot.phase === "inUse") this.#receiveUnread(slot);
   }
 
   /** Which manager is to have a client; or why none is. */
@@ -461,7 +481,7 @@ export class Sessions implements SlotOwner {
       return;
     }
     this.#apply(slot, "ask");
-    slot.connection?.pause();
+    this.#hold(slot, Hold.admission);
     if (slot.cause === undefined) this.table.arm(slot, this.#clock.now() + this.#limits.admitTimeoutMs);
   }
 
@@ -497,52 +517,101 @@ export class Sessions implements SlotOwner {
 
   #message(slot: Slot, owner: SessionOwner, bytes: Buffer, start: number, end: number): void {
     const length = end - start;
+    if (this.#talkRate !== undefined && !this.#charge(slot, this.#talkRate, length)) return;
     slot.inBytes += length;
     slot.inMsgs++;
-    slot.heardAt = this.#sweptAt;
+    this.#hear(slot);
     this.#counters.inBytes += length;
     this.#counters.inMsgs++;
     owner.router.message(slot, bytes, start, end);
-    if (this.#talkRate !== undefined) this.#charge(slot, length);
+    this.#turns.charge(slot, length);
   }
 
-  /** Charges a client for what it said. */
-  #charge(slot: Slot, bytes: number): void {
-    const rate = this.#talkRate;
-    if (rate === undefined) return;
-    slot.allowance ??= rate.full(this.#sweptAt);
-    if (rate.charge(slot.allowance, bytes, this.#sweptAt) || slot.throttled) return;
-    this.#counters.rateLimited++;
-    if (this.#limits.ratePolicy === "close") {
+  #hear(slot: Slot): void {
+    if (slot.heardAt === this.#sweptAt) return;
+    slot.heardAt = this.#sweptAt;
+    slot.saidBytes = 0;
+  }
+
+  /**
+   * Charges a client for what it says.
+   *
+   * @returns whether it may be said
+   */
+  #charge(slot: Slot, rate: TalkRate, bytes: number): boolean {
+    const now = this.#sweptAt;
+    const allowance = slot.allowance ?? rate.begin(slot.address, now);
+    const isWithin = rate.charge(allowance, bytes, now);
+    const silentMs = rate.silentMs(allowance, now);
+    const isEnded = this.#limits.ratePolicy === "close" ? !isWithin : silentMs > MAX_THROTTLE_MS;
+    if (isEnded) {
+      this.#counters.rateLimited++;
       this.#end(slot, "end", { by: "gateway", reason: "rate-limited" });
-      return;
+      return false;
     }
-    slot.throttled = true;
-    this.#throttled.push(slot);
-    slot.connection?.pause();
+    if (silentMs > 0 && this.#limits.ratePolicy === "pause") this.#throttle(slot);
+    return true;
   }
 
-  /** Goes on reading those who have paid what they owed. */
-  #releaseThrottled(): void {
-    if (this.#throttled.length === 0) return;
+  /** A client that comes in finds what others from its address have used up. */
+  #letSpeak(slot: Slot, rate: TalkRate): void {
+    if (slot.allowance !== undefined) return;
+    slot.allowance = rate.begin(slot.address, this.#sweptAt);
+    const mayWait = this.#limits.ratePolicy === "pause";
+    if (mayWait && !rate.maySpeak(slot.allowance, this.#sweptAt)) this.#throttle(slot);
+  }
+
+  /** Nothing more is read of a client until it may say something again. */
+  #throttle(slot: Slot): void {
+    if ((slot.holds & Hold.throttle) !== 0) return;
+    this.#counters.rateLimited++;
+    this.#throttled.push(slot);
+    this.#hold(slot, Hold.throttle);
+  }
+
+  /** Goes on reading those who may say something again. */
+  #releaseThrottled(rate: TalkRate): void {
     const throttled = this.#throttled;
     this.#throttled = [];
     for (const slot of throttled) {
-      if (!isOpen(slot.phase) || !slot.throttled || slot.allowance === undefined) continue;
-      if (slot.phase !== "inUse" || this.#talkRate?.isPaid(slot.allowance, this.#sweptAt) === false) {
-        this.#throttled.push(slot);
-        continue;
-      }
-      slot.throttled = false;
-      if (slot.roster?.isPaused === false) this.#readOn(slot);
+      // Its session has ended meanwhile, or it was in the list twice.
+      if ((slot.holds & Hold.throttle) === 0 || slot.allowance === undefined) continue;
+      if (rate.maySpeak(slot.allowance, this.#sweptAt)) this.#unhold(slot, Hold.throttle);
+      else this.#throttled.push(slot);
     }
   }
 
-  /** Goes on reading a client. What it could not say meanwhile is not held against it. */
-  #readOn(slot: Slot): void {
+  // Who is read.
+
+  #hold(slot: Slot, reason: HoldReason): void {
+    slot.holds |= reason;
+    this.#pause(slot);
+  }
+
+  #unhold(slot: Slot, reason: HoldReason): void {
+    if ((slot.holds & reason) === 0) return;
+    slot.holds &= ~reason;
+    if (slot.holds !== 0) {
+      this.#pause(slot);
+      return;
+    }
+    // What it could not say meanwhile is not held against it.
     slot.readSince = this.#clock.now();
     slot.underWayAt = 0;
-    slot.connection?.resume();
+    this.#receiveUnread(slot);
+    if (slot.holds === 0) slot.connection?.resume();
+  }
+
+  /** Who owes something may leave it: nobody else does who is not read. */
+  #pause({ connection, holds }: Slot): void {
+    connection?.pause(holds === Hold.throttle);
+  }
+
+  /** A client has shut down its sending side, or is about to have. */
+  #halfClosed(slot: Slot): void {
+    slot.cause ??= { by: "client", reason: "client-closed" };
+    // Who waits to be admitted has said something, perhaps, that is still to be told.
+    if (slot.phase !== "asking") this.#armHalfClose(slot);
   }
 
   // How slots change.
@@ -562,7 +631,7 @@ export class Sessions implements SlotOwner {
     const elapsedMs = now - this.#sweptAt;
     this.#sweptAt = now;
     this.table.sweep(now, (slot) => this.#expire(slot));
-    this.#releaseThrottled();
+    if (this.#talkRate !== undefined) this.#releaseThrottled(this.#talkRate);
     this.#patrol.walk(this.table.slots, now, elapsedMs);
     if (this.#listsChanged) this.#recheck();
   }
@@ -669,17 +738,26 @@ export class Sessions implements SlotOwner {
     slot.admitted = true;
     slot.roster?.enter(slot);
     slot.readSince = this.#clock.now();
-    if (slot.roster?.isPaused === true) slot.connection?.pause();
+    if (this.#talkRate !== undefined) this.#letSpeak(slot, this.#talkRate);
   }
 
   #read(slot: Slot): void {
-    const { unread = [] } = slot;
-    slot.unread = undefined;
     // One that has shut down its sending side meanwhile keeps the deadline that this gave it.
     if (slot.cause === undefined) this.table.disarm(slot);
-    for (const bytes of unread) this.received(slot, bytes, 0, bytes.length);
-    if (slot.roster?.isPaused === false && !slot.throttled && slot.phase === "inUse")
-      slot.connection?.resume();
+    this.#unhold(slot, Hold.admission);
+  }
+
+  /** Goes on with what it said before it was in, and was held by something. */
+  #receiveUnread(slot: Slot): void {
+    const { unread } = slot;
+    if (unread === undefined) return;
+    slot.unread = undefined;
+    while (slot.holds === 0 && slot.phase === "inUse") {
+      const bytes = unread.shift();
+      if (bytes === undefined) return;
+      this.received(slot, bytes, 0, bytes.length);
+    }
+    slot.unread = unread;
   }
 
   #flushAndFinish(slot: Slot): void {
@@ -692,6 +770,7 @@ export class Sessions implements SlotOwner {
     this.#outbox.write(slot);
     connection.finish(farewell ?? { reason: cause?.reason ?? "error" });
     // What the client still sends is read and thrown away, so that the close is no reset.
+    slot.holds = 0;
     connection.resume();
   }
 

@@ -33,12 +33,15 @@ export interface SlotOwner {
   received(slot: Slot, bytes: Buffer, start: number, end: number): void;
   control(slot: Slot, bytes: number): void;
   faulted(slot: Slot, fault: TransportFault): void;
+  leaving(slot: Slot, gone: boolean): void;
   finished(slot: Slot): void;
   closed(slot: Slot, error: NodeJS.ErrnoException | undefined): void;
 }
 
 /** Where a session's life is told and its bytes go. */
 export interface SessionRouter {
+  /** More is under way than is worked off in a few milliseconds. */
+  readonly isCrowded: boolean;
   /** The client has joined; nothing of it was told before, or it is told to another manager, or told again. */
   joined(slot: Slot): void;
   /** Whether `joined` could say all that there is to say of this session, also once more. */
@@ -55,6 +58,8 @@ export interface SessionOwner {
   readonly router: SessionRouter;
   /** Nobody is read. */
   readonly isPaused: boolean;
+  /** So much is under way to it that who has said more than a little waits. */
+  readonly isCrowded: boolean;
   readonly admission: boolean;
   enter(slot: Slot): void;
   leave(slot: Slot): void;
@@ -86,6 +91,10 @@ export class Slot implements ConnectionSink {
   inMsgs = 0;
   /** When it said something last, by the clock of the sweeps. */
   heardAt = 0;
+  /** What it has said since it last had a turn, or since the last sweep: bytes, and some for each message. */
+  saidBytes = 0;
+  /** Why it is not read, each reason a bit (hold.ts). */
+  holds = 0;
   /** Bytes accepted for the client, sent or not. */
   acceptedBytes = 0;
   outMsgs = 0;
@@ -138,8 +147,6 @@ export class Slot implements ConnectionSink {
   unread: Buffer[] | undefined;
   /** What it may still say, where that is limited. */
   allowance: Allowance | undefined;
-  /** It is not read, because it has said too much. */
-  throttled = false;
   /** Of a message under way when it was last looked at: how many there were before, how much of it, and when. */
   underWayAfter = 0;
   underWayBytes = 0;
@@ -178,6 +185,10 @@ export class Slot implements ConnectionSink {
 
   faulted(fault: TransportFault): void {
     this.#owner.faulted(this, fault);
+  }
+
+  leaving(gone: boolean): void {
+    this.#owner.leaving(this, gone);
   }
 
   finished(): void {
@@ -223,7 +234,8 @@ export class Slot implements ConnectionSink {
     this.moreHeld = undefined;
     this.unread = undefined;
     this.allowance = undefined;
-    this.throttled = false;
+    this.saidBytes = 0;
+    this.holds = 0;
     this.underWayAfter = 0;
     this.underWayBytes = 0;
     this.underWayAt = 0;

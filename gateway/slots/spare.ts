@@ -51,6 +51,7 @@ const deaf: ConnectionSink = {
   received() {},
   control() {},
   faulted() {},
+  leaving() {},
   finished() {},
   closed() {},
 };

@@ -38,6 +38,11 @@ export interface ConnectionSink {
   control(bytes: number): void;
   /** What the client sends breaks the transport's rules; nothing more of it will be received. */
   faulted(fault: TransportFault): void;
+  /**
+   * The client has shut down its sending side, or is gone, while this side has paused it: what it said before is yet to be
+   * received, and then `finished`, or `closed`, is told. May be told several times.
+   */
+  leaving(gone: boolean): void;
   /** The client has shut down its sending side; it may still be sent to. */
   finished(): void;
   /** The client is gone. Called once, last, whoever ended it. */
@@ -95,13 +100,14 @@ export interface Connection extends Endable {
   /** Asks the client for a sign of life, where the transport can. */
   ping(): void;
   /**
-   * Looks for messages in so many bytes at a time of what was read, so that a pause takes hold also between the many
-   * small messages of one read. A transport without messages has nothing to look for.
+   * Receives nothing, until `resume`: not even the next of many messages of one read.
+   *
+   * @param watched its end is told of all the same, as `leaving`: where only reading shows that, a little is read
    */
-  sip(bytes: number): void;
-  /** Stops reading, until `resume`. */
-  pause(): void;
+  pause(watched?: boolean): void;
   resume(): void;
+  /** Finds out whether a client that is paused is gone, where nothing tells of that; `leaving` or `closed` follows. */
+  lookForEnd(): void;
   /** Sends what is queued, says farewell, then shuts down the sending side. Reading goes on. */
   finish(farewell: Farewell): void;
 }

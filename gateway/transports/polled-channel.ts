@@ -5,7 +5,8 @@
 
 import { ByteQueue } from "./byte-queue.ts";
 import type { Channel, ChannelSink } from "./channel.ts";
-import { type PolledSocket, type Poller, systemError } from "./poller.ts";
+import type { PolledSocket, Poller } from "./poller.ts";
+import { systemError } from "./system-error.ts";
 
 /** Stands for the descriptor of one that was given up. */
 const NONE = -1;
@@ -18,6 +19,7 @@ const MAX_COPIED_BYTES = 16 * 1024;
 
 export class PolledChannel implements Channel, PolledSocket {
   sink: ChannelSink | undefined;
+  readonly tellsOfEnds = true;
   readonly #poller: Poller;
   #descriptor: number;
   /** What is yet to be sent. */
@@ -65,6 +67,8 @@ export class PolledChannel implements Channel, PolledSocket {
     if (failure < 0) this.#giveUp(false, systemError("epoll_ctl", failure));
   }
 
+  lookForEnd(): void {}
+
   finish(): void {
     this.#finishing = true;
     if (this.#waiting === undefined) this.#shutDown();
@@ -88,6 +92,10 @@ export class PolledChannel implements Channel, PolledSocket {
     this.#peerFinished = true;
     this.sink?.peerFinished();
     if (this.#finished) this.#giveUp(false);
+  }
+
+  peerFinishing(): void {
+    this.sink?.peerFinishing();
   }
 
   broke(error: NodeJS.ErrnoException): void {

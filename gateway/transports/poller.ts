@@ -8,8 +8,8 @@ import cluster from "node:cluster";
 import { findPackageJSON } from "node:module";
 import type { Socket } from "node:net";
 import { dirname, join } from "node:path";
-import { getSystemErrorName } from "node:util";
 import { descriptorOf } from "./socket-channel.ts";
+import { systemError } from "./system-error.ts";
 
 /** Bytes that are read before who said them is told of it. */
 const MEMORY_BYTES = 256 * 1024;
@@ -19,7 +19,7 @@ const MAX_RECORDS = 2048;
 const RECORD_NUMBERS = 4;
 
 /** What is told of a descriptor: as in gateway/native/poller.h. */
-const Told = { data: 0, end: 1, error: 2, writable: 3, arrival: 4 } as const;
+const Told = { data: 0, end: 1, error: 2, writable: 3, arrival: 4, ending: 5 } as const;
 
 /** Hears what comes of a polled socket. */
 export interface PolledSocket {
@@ -27,6 +27,8 @@ export interface PolledSocket {
   received(bytes: Buffer, start: number, end: number): void;
   /** The client has shut down its sending side. */
   peerFinished(): void;
+  /** Likewise, while it is paused: what it said before is yet to be read. */
+  peerFinishing(): void;
   /** It can't be read any more. */
   broke(error: NodeJS.ErrnoException): void;
   /** It takes more, after a write that it did not take whole. */
@@ -169,6 +171,9 @@ export class Poller {
         case Told.end:
           this.#sockets[descriptor]?.peerFinished();
           break;
+        case Told.ending:
+          this.#sockets[descriptor]?.peerFinishing();
+          break;
         case Told.error:
           this.#sockets[descriptor]?.broke(systemError("read", first));
           break;
@@ -187,12 +192,6 @@ export class Poller {
     if (arrived === undefined) this.discard(descriptor);
     else arrived(descriptor);
   }
-}
-
-/** @param number below 0, as the kernel gives it */
-export function systemError(syscall: string, number: number): NodeJS.ErrnoException {
-  const code = getSystemErrorName(number);
-  return Object.assign(new Error(`${syscall} ${code}`), { code, errno: number, syscall });
 }
 
 function loadNative(): NativeModule {

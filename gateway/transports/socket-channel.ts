@@ -5,12 +5,14 @@
  */
 
 import type { Socket } from "node:net";
+import { constants } from "node:os";
 import { TLSSocket } from "node:tls";
 import { canonicalAddress } from "../guard/address.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { Channel, ChannelSink } from "./channel.ts";
 import { DirectWriter, Outcome } from "./direct-write.ts";
 import { ordinaryReadPath, type ReadPath, TARGET, type TargetedSocket } from "./read-path.ts";
+import { systemError } from "./system-error.ts";
 
 const NOTHING = Buffer.alloc(0);
 
@@ -29,8 +31,14 @@ export function descriptorOf(socket: object): number | undefined {
   return (socket as { _handle?: { fd?: number } })._handle?.fd;
 }
 
+/** The part of a socket that Node does not declare, and that asks the kernel each time. */
+interface PeeredSocket {
+  readonly _handle?: { getpeername?(into: object): number } | null;
+}
+
 export class SocketChannel implements Channel {
   sink: ChannelSink | undefined;
+  readonly tellsOfEnds = false;
   readonly #socket: Socket;
   readonly #writes: WritePath;
   /** A write is under way that the kernel did not take at once. */
@@ -122,6 +130,14 @@ export class SocketChannel implements Channel {
 
   resume(): void {
     this.#socket.resume();
+  }
+
+  lookForEnd(): void {
+    // The kernel knows no other end of a connection that was reset; that of a Unix socket can't be asked for.
+    const { _handle: handle } = this.#raw as unknown as PeeredSocket;
+    if (handle?.getpeername !== undefined && handle.getpeername({}) !== 0) {
+      this.#socket.destroy(systemError("read", -constants.errno.ECONNRESET));
+    }
   }
 
   finish(): void {

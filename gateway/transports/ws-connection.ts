@@ -11,6 +11,7 @@ import type { Farewell } from "./connection.ts";
 import { type StreamClient, StreamConnection } from "./stream-connection.ts";
 import { closePayload, faultCode } from "./ws-close.ts";
 import { deflatingEncoders, type EncoderPair, frame, Opcode, plainEncoders } from "./ws-encoder.ts";
+import { FrameEnd } from "./ws-frame-end.ts";
 import { type PlainFrameSink, readPlainFrames } from "./ws-plain-frames.ts";
 
 export interface WebSocketTraits {
@@ -44,14 +45,15 @@ export class WebSocketConnection extends StreamConnection implements PlainFrameS
   readonly #traits: WebSocketTraits;
   readonly #encoders: EncoderPair;
   #receiver: Receiver | undefined;
+  readonly #frameEnd = new FrameEnd();
   #sendText: boolean;
   #phase: Phase = "open";
   /** The close code of what the client did wrong. */
   #faultCode: number | undefined;
   /** Raw bytes of a message that is not whole yet. */
   #pendingBytes = 0;
-  /** Bytes that came too late to be sent. */
-  #discardedBytes = 0;
+  /** What the pong that is owed has to say. */
+  #owedPong: Buffer | undefined;
 
   constructor(channel: Channel, client: StreamClient, traits: WebSocketTraits) {
     super(channel, client);
@@ -64,46 +66,57 @@ export class WebSocketConnection extends StreamConnection implements PlainFrameS
     return this.#sendText ? this.#encoders.text : this.#encoders.binary;
   }
 
-  override get unsentBytes(): number {
-    return super.unsentBytes + this.#discardedBytes;
-  }
-
   override get pendingBytes(): number {
     return this.#pendingBytes;
   }
 
-  override received(bytes: Buffer, start: number, end: number): void {
-    this.inSips(bytes, start, end);
-  }
-
-  protected override decode(bytes: Buffer, length: number): void {
-    if (this.#phase !== "open") return;
-    const between = isBetweenMessages(this.#receiver);
-    const taken = between ? readPlainFrames(bytes, length, this.#traits.maxMessageBytes, this) : 0;
-    if (taken === length || this.#phase !== "open") return;
-    this.#pendingBytes = (between ? 0 : this.#pendingBytes) + length - taken;
+  protected override decode(bytes: Buffer, start: number, end: number): number {
+    if (this.#phase !== "open") return end;
+    if (isBetweenMessages(this.#receiver) && !this.#frameEnd.isInFrame) {
+      const taken = readPlainFrames(bytes, start, end, this.#traits.maxMessageBytes, this);
+      if (taken > start) return taken;
+      this.#pendingBytes = 0;
+    }
+    // A frame at a time: what a message leads to may have the next one wait.
+    const frameEnd = this.#frameEnd.find(bytes, start, end);
+    this.#pendingBytes += frameEnd - start;
     this.#receiver ??= this.#createReceiver();
     // The receiver keeps what it is given until a message is whole, and the memory here is used again.
-    const wantsMore = this.#receiver.write(Buffer.from(bytes.subarray(taken, length)));
-    // While it inflates, what follows waits in it: no more than it wants.
-    if (!wantsMore && this.#phase === "open") this.block();
+    this.#receiver.write(Buffer.from(bytes.subarray(start, frameEnd)), this.#worked);
+    if (this.#isInflating) this.block();
+    return frameEnd;
   }
+
+  protected override decoded(): void {
+    this.#answerPings();
+  }
+
+  get #isInflating(): boolean {
+    return this.#phase === "open" && this.#receiver !== undefined && this.#receiver.writableLength > 0;
+  }
+
+  /** The receiver has worked off what it was given, which may have taken it a while. */
+  readonly #worked = (): void => {
+    if (this.#isInflating) return;
+    this.#answerPings();
+    this.unblock();
+  };
 
   plainMessage(bytes: Buffer, start: number, end: number, isBinary: boolean): boolean {
     if (this.#traits.frames === "mirror") this.#sendText = !isBinary;
     this.sink?.received(bytes, start, end);
-    return this.#phase === "open";
+    return this.#phase === "open" && this.wantsMore;
   }
 
   plainControl(bytes: Buffer, start: number, end: number, isPing: boolean): boolean {
     if (isPing) this.#pinged(bytes.subarray(start, end));
     else this.#controlled(end - start);
-    return this.#phase === "open";
+    return this.#phase === "open" && this.wantsMore;
   }
 
   override write(bytes: Buffer): boolean {
     if (this.#phase !== "closing") return super.write(bytes);
-    this.#discardedBytes += bytes.length;
+    this.discardedBytes += bytes.length;
     return true;
   }
 
@@ -139,8 +152,7 @@ export class WebSocketConnection extends StreamConnection implements PlainFrameS
       .on("ping", (payload: Buffer) => this.#pinged(payload))
       .on("pong", (payload: Buffer) => this.#controlled(payload.length))
       .on("conclude", (code: number) => this.#concluded(code))
-      .on("error", (error: NodeJS.ErrnoException) => this.#faulted(error))
-      .on("drain", () => this.unblock());
+      .on("error", (error: NodeJS.ErrnoException) => this.#faulted(error));
   }
 
   #message(message: Buffer, isBinary: boolean): void {
@@ -152,8 +164,17 @@ export class WebSocketConnection extends StreamConnection implements PlainFrameS
 
   #pinged(payload: Buffer): void {
     if (this.#phase !== "open") return;
+    this.#owedPong = Buffer.from(payload);
     this.#controlled(payload.length);
-    if (this.queuedBytes <= MAX_QUEUED_FOR_PONG_BYTES) this.write(frame(Opcode.pong, Buffer.from(payload)));
+  }
+
+  /** Of several pings that came at once the last one is answered (RFC 6455, section 5.5.3). */
+  #answerPings(): void {
+    const payload = this.#owedPong;
+    if (payload === undefined) return;
+    this.#owedPong = undefined;
+    if (this.#phase !== "open" || this.queuedBytes > MAX_QUEUED_FOR_PONG_BYTES) return;
+    this.write(frame(Opcode.pong, payload));
   }
 
   /** A control frame may stand in the middle of a message, and is no part of it. */

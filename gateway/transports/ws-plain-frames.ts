@@ -28,20 +28,21 @@ export interface PlainFrameSink {
 }
 
 /**
- * Reads plain frames from the beginning of `bytes[0..length)`, which are unmasked in place.
+ * Reads plain frames from the beginning of `bytes[start..end)`, which are unmasked in place, as long as `sink` wants more.
  *
  * @param maxPayloadBytes the longest message that is taken
  * @returns the offset behind the last frame that was read
  */
 export function readPlainFrames(
   bytes: Buffer,
-  length: number,
+  start: number,
+  end: number,
   maxPayloadBytes: number,
   sink: PlainFrameSink,
 ): number {
-  let at = 0;
+  let at = start;
   // The shortest frame is a header of two bytes and a mask.
-  while (length - at >= 2 + MASK_BYTES) {
+  while (end - at >= 2 + MASK_BYTES) {
     const kind = bytes[at] ?? 0;
     const isControl = kind === PING || kind === PONG;
     if (!isControl && kind !== BINARY && kind !== TEXT) return at;
@@ -53,19 +54,19 @@ export function readPlainFrames(
       payloadBytes = bytes.readUInt16BE(mask);
       mask += 2;
     }
-    const start = mask + MASK_BYTES;
-    const end = start + payloadBytes;
-    if (end > length || payloadBytes > maxPayloadBytes) return at;
+    const payload = mask + MASK_BYTES;
+    const frameEnd = payload + payloadBytes;
+    if (frameEnd > end || payloadBytes > maxPayloadBytes) return at;
     if (isControl && payloadBytes > MAX_CONTROL_BYTES) return at;
-    unmask(bytes, mask, start, end);
-    if (kind === TEXT && !isUtf8(bytes.subarray(start, end))) {
-      unmask(bytes, mask, start, end);
+    unmask(bytes, mask, payload, frameEnd);
+    if (kind === TEXT && !isUtf8(bytes.subarray(payload, frameEnd))) {
+      unmask(bytes, mask, payload, frameEnd);
       return at;
     }
-    at = end;
+    at = frameEnd;
     const goesOn = isControl
-      ? sink.plainControl(bytes, start, end, kind === PING)
-      : sink.plainMessage(bytes, start, end, kind === BINARY);
+      ? sink.plainControl(bytes, payload, frameEnd, kind === PING)
+      : sink.plainMessage(bytes, payload, frameEnd, kind === BINARY);
     if (!goesOn) return at;
   }
   return at;

@@ -47,6 +47,7 @@ export class RecordingSink implements ConnectionSink {
   controls = 0;
   finishes = 0;
   closes = 0;
+  readonly leavings: ("gone" | "finishing")[] = [];
   fault: TransportFault | undefined;
   failure: string | undefined;
   error: NodeJS.ErrnoException | undefined;
@@ -82,6 +83,10 @@ export class RecordingSink implements ConnectionSink {
 
   faulted(fault: TransportFault): void {
     this.fault = fault;
+  }
+
+  leaving(gone: boolean): void {
+    this.leavings.push(gone ? "gone" : "finishing");
   }
 
   finished(): void {
@@ -224,8 +229,10 @@ export function describeTransport(transport: TransportUnderTest): void {
       const written = writeUntilStuck(connection);
       connection.finish(FAREWELL);
       if (has.halfClose) {
-        client.send("meanwhile");
-        await until(() => sink.text === "meanwhile", "the client is still read");
+        // More than the kernel takes of a client that is not read.
+        client.send(Buffer.alloc(16 * MIB));
+        await until(() => !client.stuck, "the client is still read");
+        assert.equal(sink.bytes, 0, "and nothing of that is received");
       }
       client.resume();
       await until(() => client.ended, "the client sees the end");
@@ -307,6 +314,48 @@ export function describeTransport(transport: TransportUnderTest): void {
       // It has had every chance to be read once it has got something.
       write(connection, Buffer.from("hello"));
       await until(() => client.receivedBytes > 0, "the client has got something");
+      assert.equal(sink.bytes, 0);
+      connection.resume();
+      await until(() => sink.bytes === sent.length, "everything has arrived");
+      assert.equal(digest(Buffer.concat(sink.parts)), digest(sent));
+    });
+
+    test("tells of a client's end also while it is paused, and then of what it said before", async (t) => {
+      if (!has.halfClose) return;
+      const { client, connection, sink } = await connectPair(t, transport);
+      connection.pause(true);
+      client.send("last words");
+      client.end();
+      await until(() => sink.leavings.includes("finishing"), "the end is told");
+      assert.deepEqual([sink.text, sink.finishes, sink.closes], ["", 0, 0]);
+      connection.resume();
+      await until(() => sink.finishes === 1, "the rest is told");
+      assert.equal(sink.text, "last words");
+    });
+
+    test("tells that a paused client is gone, once it is looked for", async (t) => {
+      if (!has.resets) return;
+      const { client, connection, sink } = await connectPair(t, transport, new RecordingSink(true));
+      client.send("last words");
+      await until(() => !client.stuck, "the client has said it");
+      client.reset();
+      await until(() => {
+        connection.lookForEnd();
+        return sink.closes + sink.leavings.length > 0;
+      }, "the end is told");
+      connection.close();
+      await until(() => sink.closes === 1, "the connection is gone");
+    });
+
+    test("keeps little of a client that is paused and watched", async (t) => {
+      const { client, connection, sink } = await connectPair(t, transport);
+      connection.pause(true);
+      const sent = randomBytes(8 * MIB);
+      client.send(sent);
+      await until(() => client.stuck, "the client is stuck");
+      write(connection, Buffer.from("hello"));
+      await until(() => client.receivedBytes > 0, "it has had every chance to be read");
+      assert.ok(client.stuck);
       assert.equal(sink.bytes, 0);
       connection.resume();
       await until(() => sink.bytes === sent.length, "everything has arrived");

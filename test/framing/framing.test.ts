@@ -50,12 +50,12 @@ describe("the framings", () => {
         const decoder = decoderOf(one);
         const found: Buffer[] = [];
         assert.equal(
-          decoder.push(bytes, bytes.length, (memory, start, end) => {
+          decoder.push(bytes, 0, bytes.length, (memory, start, end) => {
             places.push(memory);
             found.push(memory.subarray(start, end));
             return true;
           }),
-          undefined,
+          bytes.length,
         );
         assert.deepEqual(found, messages);
         assert.ok(places.every((memory) => memory === bytes));
@@ -79,7 +79,7 @@ describe("the framings", () => {
         const decoder = decoderOf(one);
         const encoded = one.encode(hex("0102030405"));
         for (let length = 1; length < encoded.length; length++) {
-          assert.equal(decoder.push(encoded.subarray(length - 1, length), 1, nothing), undefined);
+          assert.equal(decoder.push(encoded.subarray(length - 1, length), 0, 1, nothing), 1);
           assert.equal(decoder.pendingBytes, length);
         }
         assert.deepEqual(receive(decoder, [encoded.subarray(-1)]).messages, [hex("0102030405")]);
@@ -92,9 +92,9 @@ describe("the framings", () => {
         const memory = Buffer.concat([encoded, encoded]);
         const found: string[] = [];
         const sink: MessageSink = (from, start, end) => found.push(from.toString("latin1", start, end)) > 0;
-        for (const length of [encoded.length - 1, 0]) decoder.push(memory, length, sink);
+        for (const length of [encoded.length - 1, 0]) decoder.push(memory, 0, length, sink);
         assert.deepEqual(found, []);
-        decoder.push(encoded.subarray(-1), 1, sink);
+        decoder.push(encoded.subarray(-1), 0, 1, sink);
         assert.deepEqual(found, ["abc"]);
       });
 
@@ -119,16 +119,27 @@ describe("the framings", () => {
         ]);
         assert.deepEqual(receive(decoder, [input]), { messages: [hex("01")], fault: "too-big" });
         assert.equal(decoder.pendingBytes, 0);
-        assert.equal(decoder.push(input, input.length, nothing), "too-big");
+        assert.equal(decoder.push(input, 0, input.length, nothing), "too-big");
       });
 
-      test("stops when it is told to, for the rest of the read and for good", () => {
-        for (const cut of [0, 1, bytes.length]) {
+      test("stops behind each message at which it is told to, and goes on from there", () => {
+        for (let cut = 0; cut <= bytes.length; cut++) {
           const decoder = decoderOf(one);
-          const received = receive(decoder, cutAt(bytes, [cut]), () => false);
-          assert.deepEqual(received, { messages: messages.slice(0, 1), fault: undefined });
-          assert.equal(decoder.push(bytes, bytes.length, nothing), undefined);
-          assert.equal(decoder.pendingBytes, 0);
+          const found: Buffer[] = [];
+          for (const piece of cutAt(bytes, [cut])) {
+            for (let from = 0; from < piece.length; ) {
+              const before = found.length;
+              const taken = decoder.push(piece, from, piece.length, (memory, start, end) => {
+                found.push(Buffer.from(memory.subarray(start, end)));
+                return false;
+              });
+              assert.ok(typeof taken === "number" && taken > from);
+              assert.ok(found.length <= before + 1);
+              if (taken < piece.length) assert.equal(decoder.pendingBytes, 0);
+              from = taken;
+            }
+          }
+          assert.deepEqual(found, messages);
         }
       });
 

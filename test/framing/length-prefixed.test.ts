@@ -36,7 +36,10 @@ describe("a length before each message", () => {
       ["u32be", "ffffffff"],
       ["u32le", "ffffffff"],
     ] as const) {
-      assert.equal(decoderOf(framing(name), 256).push(hex(prefix), hex(prefix).length, nothing), "too-big");
+      assert.equal(
+        decoderOf(framing(name), 256).push(hex(prefix), 0, hex(prefix).length, nothing),
+        "too-big",
+      );
     }
   });
 
@@ -48,10 +51,10 @@ describe("a length before each message", () => {
 
   test("a message whose prefix alone was cut is not copied", () => {
     const decoder = decoderOf(framing("u32be"));
-    decoder.push(hex("0000"), 2, nothing);
+    decoder.push(hex("0000"), 0, 2, nothing);
     const rest = hex("0002 6162");
     let memory: Buffer | undefined;
-    decoder.push(rest, rest.length, (bytes) => {
+    decoder.push(rest, 0, rest.length, (bytes) => {
       memory = bytes;
       return true;
     });
@@ -80,7 +83,7 @@ describe("the memory of messages that are cut", () => {
     const announced = hex("00100000 ff");
     const before = arrayBuffers();
     const decoders = Array.from({ length: 1000 }, () => decoderOf(framing("u32be"), MIB));
-    for (const decoder of decoders) decoder.push(announced, announced.length, nothing);
+    for (const decoder of decoders) decoder.push(announced, 0, announced.length, nothing);
     assert.ok(arrayBuffers() - before < MIB, `${arrayBuffers() - before} bytes`);
     assert.ok(decoders.every((decoder) => decoder.pendingBytes === 5));
   });
@@ -89,7 +92,7 @@ describe("the memory of messages that are cut", () => {
     const prefix = hex("00100000");
     const decoders = Array.from({ length: 1000 }, () => decoderOf(framing("u32be"), MIB));
     const before = arrayBuffers();
-    for (const decoder of decoders) decoder.push(prefix, prefix.length, nothing);
+    for (const decoder of decoders) decoder.push(prefix, 0, prefix.length, nothing);
     assert.ok(arrayBuffers() - before < 16 * decoders.length, `${arrayBuffers() - before} bytes`);
     assert.ok(decoders.every((decoder) => decoder.pendingBytes === 4));
   });
@@ -99,7 +102,7 @@ describe("the memory of messages that are cut", () => {
     const message = Buffer.from(Array.from({ length: 5000 }, (_, index) => index % 251));
     const memory: Buffer[] = [];
     for (const byte of framing("u32be").encode(message)) {
-      decoder.push(Buffer.of(byte), 1, (bytes, start, end) => {
+      decoder.push(Buffer.of(byte), 0, 1, (bytes, start, end) => {
         assert.deepEqual(bytes.subarray(start, end), message);
         return memory.push(bytes) > 0;
       });

@@ -36,14 +36,14 @@ export function receive(
   const shared = Buffer.alloc(Math.max(1, ...pieces.map((piece) => piece.length)) + 8, 0x0a);
   for (const piece of pieces) {
     piece.copy(shared);
-    const fault = decoder.push(shared, piece.length, (bytes, start, end) => {
+    const taken = decoder.push(shared, 0, piece.length, (bytes, start, end) => {
       const message = Buffer.from(bytes.subarray(start, end));
       received.messages.push(message);
       return goesOn(message);
     });
     shared.fill(0x0a);
-    if (fault === undefined) continue;
-    received.fault = fault;
+    if (typeof taken === "number") continue;
+    received.fault = taken;
     break;
   }
   return received;

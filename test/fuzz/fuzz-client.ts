@@ -77,7 +77,7 @@ export class FuzzClient implements Arrival, Connection {
     return true;
   }
 
-  sip(): void {}
+  lookForEnd(): void {}
 
   ping(): void {}
 

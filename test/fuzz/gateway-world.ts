@@ -97,6 +97,7 @@ const OWN: ManagerChoice = {
  * Another manager of the gateway, which is always there: it counts what it is told, and gives its sessions back by and by.
  */
 class Elsewhere implements SessionRouter {
+  readonly isCrowded = false;
   readonly sessions = new Set<number>();
   /** Those that have ended, which it has yet to acknowledge. */
   readonly #ended: number[] = [];
@@ -235,6 +236,7 @@ export class GatewayWorld {
         if (behind) this.behind++;
         this.roster.behind = behind;
       },
+      acknowledged: () => this.roster.acknowledged(),
       lost: (loss) => this.#lost(loss),
     };
     this.#gate.changed = () => this.sessions.recheck();

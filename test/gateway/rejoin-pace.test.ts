@@ -59,6 +59,7 @@ function assemble() {
       behind: (behind) => {
         roster.behind = behind;
       },
+      acknowledged: () => roster.acknowledged(),
       lost: (loss) => life.lost(loss),
     },
     limits,

@@ -4,6 +4,8 @@ import { type TalkLimits, TalkRate } from "../../gateway/guard/talk-rate.ts";
 
 const NONE: TalkLimits = { messageRate: 0, messageBurst: 0, byteRate: 0, byteBurst: 0 };
 
+const ADDRESS = "192.0.2.1";
+
 describe("how much a client may say", () => {
   test("is limited when messages or bytes are", () => {
     assert.equal(TalkRate.limits(NONE), false);
@@ -14,53 +16,127 @@ describe("how much a client may say", () => {
 
   test("is a burst at first, and then as much as time brings", () => {
     const rate = new TalkRate({ ...NONE, messageRate: 2, messageBurst: 3 });
-    const allowance = rate.full(1000);
-    const said = [1000, 1000, 1000, 1000].map((now) => rate.charge(allowance, 1, now));
-    assert.deepEqual(said, [true, true, true, false]);
-    assert.equal(rate.isPaid(allowance, 1250), false);
-    assert.equal(rate.isPaid(allowance, 1500), true);
-    assert.equal(rate.charge(allowance, 1, 1500), false);
-    assert.equal(rate.charge(allowance, 1, 2500), true);
+    const allowance = rate.begin(ADDRESS, 1000);
+    for (let said = 0; said < 3; said++) {
+      assert.equal(rate.maySpeak(allowance, 1000), true);
+      assert.equal(rate.charge(allowance, 1, 1000), true);
+    }
+    assert.equal(rate.maySpeak(allowance, 1000), false);
+    assert.equal(rate.maySpeak(allowance, 1499), false);
+    assert.equal(rate.maySpeak(allowance, 1500), true);
+    assert.equal(rate.charge(allowance, 1, 1500), true);
+    assert.equal(rate.charge(allowance, 1, 1500), false, "one more than it may");
+    assert.equal(rate.maySpeak(allowance, 2000), false);
+    assert.equal(rate.maySpeak(allowance, 2500), true);
+  });
+
+  test("says for how long there is to be silence", () => {
+    const rate = new TalkRate({ messageRate: 4, messageBurst: 1, byteRate: 1000, byteBurst: 100 });
+    const allowance = rate.begin(ADDRESS, 0);
+    assert.equal(rate.silentMs(allowance, 0), 0);
+    rate.charge(allowance, 0, 0);
+    assert.ok(Math.abs(rate.silentMs(allowance, 0) - 250) < 1);
+    rate.charge(allowance, 600, 0);
+    assert.ok(Math.abs(rate.silentMs(allowance, 0) - 501) < 1);
   });
 
   test("is never more than a burst, however long it was silent", () => {
     const rate = new TalkRate({ ...NONE, messageRate: 10, messageBurst: 2 });
-    const allowance = rate.full(0);
+    const allowance = rate.begin(ADDRESS, 0);
     const said = [1, 2, 3].map(() => rate.charge(allowance, 1, 1_000_000));
     assert.deepEqual(said, [true, true, false]);
   });
 
   test("is counted in bytes apart from messages", () => {
     const rate = new TalkRate({ messageRate: 1, messageBurst: 100, byteRate: 1000, byteBurst: 500 });
-    const allowance = rate.full(0);
+    const allowance = rate.begin(ADDRESS, 0);
     assert.equal(rate.charge(allowance, 500, 0), true);
+    assert.equal(rate.maySpeak(allowance, 0), false);
     assert.equal(rate.charge(allowance, 1, 0), false);
-    assert.equal(rate.isPaid(allowance, 1), true);
-    assert.equal(rate.charge(allowance, 0, 1), true, "an empty message costs no bytes");
+    assert.equal(rate.maySpeak(allowance, 2), true);
+    assert.equal(rate.charge(allowance, 0, 2), true, "an empty message costs no bytes");
   });
 
   test("is exceeded by too many messages however few their bytes, and the other way round", () => {
     const rate = new TalkRate({ messageRate: 1, messageBurst: 1, byteRate: 1, byteBurst: 10 });
-    assert.equal(rate.charge(rate.full(0), 11, 0), false);
-    const allowance = rate.full(0);
+    assert.equal(rate.charge(rate.begin(ADDRESS, 0), 11, 0), false);
+    const allowance = rate.begin(ADDRESS, 0);
     assert.equal(rate.charge(allowance, 0, 0), true);
     assert.equal(rate.charge(allowance, 0, 0), false);
   });
 
   test("is owed for, all of it: a message that was one too many is not forgiven", () => {
     const rate = new TalkRate({ ...NONE, byteRate: 100, byteBurst: 100 });
-    const allowance = rate.full(0);
+    const allowance = rate.begin(ADDRESS, 0);
     rate.charge(allowance, 1100, 0);
-    assert.equal(rate.isPaid(allowance, 9_999), false);
-    assert.equal(rate.isPaid(allowance, 10_000), true);
+    assert.equal(rate.maySpeak(allowance, 10_000), false);
+    assert.equal(rate.maySpeak(allowance, 10_010), true);
   });
 
   test("does not grow when a clock stands still, or goes back", () => {
     const rate = new TalkRate({ ...NONE, messageRate: 10, messageBurst: 1 });
-    const allowance = rate.full(1000);
+    const allowance = rate.begin(ADDRESS, 1000);
     rate.charge(allowance, 1, 1000);
     rate.charge(allowance, 1, 900);
-    assert.equal(rate.isPaid(allowance, 1000), false);
-    assert.equal(rate.isPaid(allowance, 1100), true);
+    assert.equal(rate.maySpeak(allowance, 1000), false);
+    assert.equal(rate.maySpeak(allowance, 1200), true);
+  });
+});
+
+describe("a client that goes and comes again", () => {
+  const LIMITS: TalkLimits = { messageRate: 2, messageBurst: 4, byteRate: 100, byteBurst: 1000 };
+
+  /** Has a client say so many messages of 100 bytes, and go. */
+  function visit(rate: TalkRate, address: string, messages: number, now: number): void {
+    const allowance = rate.begin(address, now);
+    for (let said = 0; said < messages; said++) rate.charge(allowance, 100, now);
+    rate.end(allowance, address, now);
+  }
+
+  test("finds what it has used up, less what time has brought", () => {
+    const rate = new TalkRate(LIMITS);
+    visit(rate, "192.0.2.1", 4, 0);
+    assert.deepEqual(rate.begin("192.0.2.1", 0), { messages: 0, bytes: 600, at: 0 });
+    assert.deepEqual(rate.begin("192.0.2.1", 1000), { messages: 2, bytes: 700, at: 1000 });
+    assert.deepEqual(rate.begin("192.0.2.1", 60_000), { messages: 4, bytes: 1000, at: 60_000 });
+  });
+
+  test("finds it as often as it comes, whoever came from there meanwhile", () => {
+    const rate = new TalkRate(LIMITS);
+    visit(rate, "192.0.2.1", 4, 0);
+    visit(rate, "192.0.2.1", 0, 0);
+    assert.equal(rate.begin("192.0.2.1", 0).messages, 0);
+  });
+
+  test("does not find what others have used up, but that of its own IPv6 /64", () => {
+    const rate = new TalkRate(LIMITS);
+    visit(rate, "2001:db8::1", 4, 0);
+    assert.equal(rate.begin("2001:db8::2", 0).messages, 0);
+    assert.equal(rate.begin("2001:db8:0:1::1", 0).messages, 4);
+    assert.equal(rate.begin("192.0.2.1", 0).messages, 4);
+  });
+
+  test("finds what is owed for a message of many bytes", () => {
+    const rate = new TalkRate({ ...LIMITS, messageRate: 0 });
+    const allowance = rate.begin("192.0.2.1", 0);
+    rate.charge(allowance, 3000, 0);
+    rate.end(allowance, "192.0.2.1", 0);
+    assert.equal(rate.begin("192.0.2.1", 0).bytes, -2000);
+  });
+
+  test("is nobody where it has no address", () => {
+    const rate = new TalkRate(LIMITS);
+    visit(rate, "", 4, 0);
+    assert.equal(rate.begin("", 0).messages, 4);
+  });
+
+  test("is remembered among many others", () => {
+    const rate = new TalkRate(LIMITS);
+    for (let other = 0; other < 20_000; other++) {
+      visit(rate, `198.${18 + (other >> 14)}.${(other >> 8) & 63}.${other & 255}`, 1, 0);
+    }
+    visit(rate, "192.0.2.1", 4, 0);
+    for (let other = 0; other < 20_000; other++) visit(rate, `203.${other >> 8}.113.${other & 255}`, 1, 0);
+    assert.equal(rate.begin("192.0.2.1", 0).messages, 0);
   });
 });

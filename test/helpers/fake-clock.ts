@@ -28,6 +28,11 @@ export class FakeClock implements Clock {
     return this.#add({ at: this.#now + ms, everyMs: ms, run });
   }
 
+  /** No hand moves in a turn: it is a real one. */
+  behindTurn(run: () => void): void {
+    setImmediate(run);
+  }
+
   /** How many timers are set. */
   get timerCount(): number {
     return this.#timers.size;

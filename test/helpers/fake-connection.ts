@@ -60,7 +60,7 @@ export class FakeConnection implements Arrival, Connection {
     this.paused = false;
   }
 
-  sip(): void {}
+  lookForEnd(): void {}
 
   ping(): void {
     this.pings++;

@@ -20,5 +20,6 @@ export const IDLE_HANDLER: ManagerLinkHandler = {
   readDone: () => true,
   congested() {},
   behind() {},
+  acknowledged() {},
   lost() {},
 };

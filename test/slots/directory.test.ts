@@ -23,6 +23,7 @@ function setUp(userPolicy: UserPolicy = "allow", limits: Partial<DirectoryLimits
     received: unheard,
     control: unheard,
     faulted: unheard,
+    leaving: unheard,
     finished: unheard,
     closed: unheard,
   });

@@ -52,6 +52,27 @@ describe("clients that are held", () => {
     assert.equal(client.paused, false);
   });
 
+  test("say what was read of them when they are gone, and then are", () => {
+    const { roster, told, join } = setUp();
+    const { client, id } = join();
+    roster.hold();
+    client.sink?.leaving(true);
+    assert.equal(client.paused, false);
+    client.says("last words");
+    client.goes("ECONNRESET");
+    assert.deepEqual(told.slice(1), [`message ${id} last words`, `end ${id} client client-reset`]);
+  });
+
+  test("are not held to a deadline for having shut down their sending side", () => {
+    const { roster, clock, join } = setUp();
+    const { client } = join();
+    roster.hold();
+    client.sink?.leaving(false);
+    clock.advance(10 * LIMITS.halfCloseMs);
+    assert.equal(client.finishing, false);
+    assert.equal(client.paused, true);
+  });
+
   test("still get what was sent to them before", () => {
     const { sessions, roster, join } = setUp();
     const { client, id } = join();

@@ -315,13 +315,26 @@ describe("a client that is not read", () => {
     assert.deepEqual([isEnded(silent), isEnded(talking)], [true, true]);
   });
 
-  test("because it says too much is not, either", () => {
-    const { clock, join } = start({ ...ALL, messageRate: 1, messageBurst: 1 }, PINGED);
+  test("because it says too much is idle all the same", () => {
+    const { clock, join } = start({ idleTimeoutMs: 3000, messageRate: 1, messageBurst: 1 });
+    const { client } = join();
+    saysAtOnce(client, ...Array.from({ length: 11 }, () => "."));
+    assert.equal(client.paused, true);
+    clock.advance(2900);
+    assert.equal(isEnded(client), false);
+    clock.advance(100 + ROUND_MS);
+    assert.equal(isEnded(client), true);
+  });
+
+  test("because it says too much is not held to what it can't do", () => {
+    const { clock, join } = start({ ...ALL, idleTimeoutMs: 0, messageRate: 1, messageBurst: 1 }, PINGED);
     const { client } = join();
     saysAtOnce(client, ...Array.from({ length: 11 }, () => "."));
     client.pendingBytes = 5;
-    clock.advance(10_000);
+    clock.advance(10_500);
     assert.equal(isEnded(client), false);
+    assert.equal(client.paused, true);
+    clock.advance(700);
     assert.equal(client.paused, false, "it has paid by now");
     clock.advance(1900);
     assert.equal(isEnded(client), false);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { SessionLimits } from "../../gateway/slots/sessions.ts";
-import { unacknowledged } from "../helpers/sessions.ts";
+import { LIMITS, unacknowledged } from "../helpers/sessions.ts";
 import { SWEEP_MS, saysAtOnce, startSessions, TestTickets } from "./support.ts";
 
 /** Two messages at once, and one more each second. */
@@ -9,17 +9,17 @@ const SLOW = { messageRate: 1, messageBurst: 2 } as const;
 
 const start = (limits: Partial<SessionLimits> = SLOW) => startSessions({ limits });
 
-describe("a client that says more messages than it may", () => {
-  test("is not read until it has paid, and what it said is delivered all the same", () => {
+describe("a client that says as many messages as it may", () => {
+  test("is not read until it may say one more", () => {
     const { clock, counters, join, told } = start();
     const { client, id } = join();
-    saysAtOnce(client, "1", "2");
+    client.says("1");
     assert.equal(client.paused, false, "its burst is its own");
-    client.says("3");
+    client.says("2");
     assert.equal(client.paused, true);
     assert.deepEqual(
       told.slice(1),
-      [1, 2, 3].map((n) => `message ${id} ${n}`),
+      [1, 2].map((n) => `message ${id} ${n}`),
     );
     assert.equal(counters.rateLimited, 1);
     clock.advance(1000 - SWEEP_MS);
@@ -28,10 +28,10 @@ describe("a client that says more messages than it may", () => {
     assert.equal(client.paused, false);
   });
 
-  test("waits the longer the more it owes", () => {
+  test("waits the longer the more was said in one moment that no pause could stop", () => {
     const { clock, counters, join } = start();
     const { client } = join();
-    saysAtOnce(client, ..."12345");
+    saysAtOnce(client, ..."1234");
     clock.advance(2900);
     assert.equal(client.paused, true);
     clock.advance(200);
@@ -43,15 +43,14 @@ describe("a client that says more messages than it may", () => {
     const { join } = start();
     const loud = join().client;
     const quiet = join().client;
-    saysAtOnce(loud, ..."123");
-    saysAtOnce(quiet, ..."12");
+    saysAtOnce(loud, ..."12");
+    quiet.says("1");
     assert.deepEqual([loud.paused, quiet.paused], [true, false]);
   });
 
   test("pays for its pings too", () => {
     const { join } = start();
     const { client } = join();
-    client.sink?.control(0);
     client.sink?.control(0);
     assert.equal(client.paused, false);
     client.sink?.control(0);
@@ -63,44 +62,75 @@ describe("a client that says more messages than it may", () => {
     const { client } = join();
     client.says("0");
     clock.advance(3_600_000);
-    saysAtOnce(client, ..."12");
+    client.says("1");
     assert.equal(client.paused, false);
-    client.says("3");
+    client.says("2");
     assert.equal(client.paused, true);
   });
 
-  test("is closed instead where the policy says so, behind the message that was one too many", () => {
-    const { join, told } = start({ ...SLOW, ratePolicy: "close" });
+  test("is closed instead where the policy says so, and the message that was one too many is not delivered", () => {
+    const { counters, join, told } = start({ ...SLOW, ratePolicy: "close" });
     const { client, id } = join();
-    saysAtOnce(client, ..."1234");
+    saysAtOnce(client, ..."12");
+    assert.equal(client.finishing, false);
+    saysAtOnce(client, ..."34");
     assert.deepEqual([client.finishing, client.farewell?.reason], [true, "rate-limited"]);
     client.goes();
     assert.deepEqual(told.slice(1), [
-      ...[1, 2, 3].map((n) => `message ${id} ${n}`),
+      ...[1, 2].map((n) => `message ${id} ${n}`),
       `end ${id} gateway rate-limited`,
     ]);
+    assert.equal(counters.rateLimited, 1);
+  });
+
+  test("finds that again when it goes and comes back", () => {
+    const { clock, join, told } = start();
+    const first = join();
+    saysAtOnce(first.client, ..."12");
+    first.client.goes("ECONNRESET");
+    const { client } = join();
+    assert.equal(client.paused, true, "it may say nothing yet");
+    const elsewhere = join((other) => {
+      other.address = "192.0.2.2";
+    });
+    elsewhere.client.says("1");
+    assert.equal(elsewhere.client.paused, false);
+    clock.advance(1100);
+    assert.equal(client.paused, false);
+    assert.equal(told.filter((line) => line.startsWith("message")).length, 3);
   });
 });
 
-describe("a client that says more bytes than it may", () => {
-  test("is not read until it has paid for them", () => {
+describe("a client that says as many bytes as it may", () => {
+  test("is not read until it has paid for them, of which the last message may be more than it had", () => {
     const { clock, join } = start({ byteRate: 100, byteBurst: 10 });
     const { client } = join();
-    client.says("1234567890");
+    client.says("123456789");
     assert.equal(client.paused, false);
-    client.says("x".repeat(50));
+    client.says("x".repeat(51));
     assert.equal(client.paused, true);
     clock.advance(500 - SWEEP_MS);
     assert.equal(client.paused, true);
-    clock.advance(2 * SWEEP_MS);
+    clock.advance(3 * SWEEP_MS);
     assert.equal(client.paused, false);
   });
 
   test("may say them in as many messages as it likes", () => {
     const { join } = start({ byteRate: 100, byteBurst: 10 });
     const { client } = join();
-    saysAtOnce(client, ..."1234567890");
+    saysAtOnce(client, ..."123456789");
     assert.equal(client.paused, false);
+  });
+
+  test("is closed where it would have to pay for longer than half a minute", () => {
+    const { join, told } = start({ byteRate: 10, byteBurst: 10 });
+    const [patient, impatient] = [join(), join()];
+    patient.client.says("x".repeat(300));
+    assert.equal(patient.client.finishing, false);
+    impatient.client.says("x".repeat(320));
+    assert.deepEqual([impatient.client.finishing, impatient.client.farewell?.reason], [true, "rate-limited"]);
+    impatient.client.goes();
+    assert.equal(told.at(-1), `end ${impatient.id} gateway rate-limited`);
   });
 });
 
@@ -108,12 +138,33 @@ describe("a client that is not read because it says too much", () => {
   test("stays so when a congestion of the link is over", () => {
     const { roster, clock, join } = start();
     const { client } = join();
-    saysAtOnce(client, ..."123");
+    saysAtOnce(client, ..."12");
     roster.setPaused(true);
     roster.setPaused(false);
     assert.equal(client.paused, true);
     clock.advance(1100);
     assert.equal(client.paused, false);
+  });
+
+  test("is closed when it is gone, though not all that it said was received", () => {
+    const { join } = start();
+    const { client } = join();
+    saysAtOnce(client, ..."12");
+    client.sink?.leaving(true);
+    assert.equal(client.ending, "close");
+  });
+
+  test("has as long as anybody once it has shut down its sending side", () => {
+    const { clock, join, told } = start({ messageRate: 1, messageBurst: 1 });
+    const { client, id } = join();
+    saysAtOnce(client, ..."12345");
+    client.sink?.leaving(false);
+    clock.advance(LIMITS.halfCloseMs - SWEEP_MS);
+    assert.equal(client.finishing, false);
+    clock.advance(2 * SWEEP_MS);
+    assert.equal(client.finishing, true);
+    client.goes();
+    assert.equal(told.at(-1), `end ${id} client client-closed`);
   });
 
   test("stays so while the link is congested, also when it has paid", () => {
@@ -146,7 +197,7 @@ describe("a client that is not read because it says too much", () => {
   test("has still to pay what it owes when it is announced again", () => {
     const { roster, clock, join } = start();
     const { client } = join();
-    saysAtOnce(client, ..."12345");
+    saysAtOnce(client, ..."1234");
     roster.hold();
     roster.orphan(unacknowledged());
     roster.release();
@@ -174,10 +225,12 @@ describe("a client that is not read because it says too much", () => {
     saysAtOnce(loud.client, ..."12345");
     roster.dropDiscard(loud.id);
     loud.client.goes();
-    const { client } = join();
-    saysAtOnce(client, ..."12");
+    const { client } = join((other) => {
+      other.address = "192.0.2.2";
+    });
+    client.says("1");
     assert.equal(client.paused, false, "its burst is its own");
-    client.says("3");
+    client.says("2");
     clock.advance(1100);
     assert.equal(client.paused, false, "what it owes is its own");
   });

@@ -12,6 +12,7 @@ function table(capacity: number): SlotTable {
     received() {},
     control() {},
     faulted() {},
+    leaving() {},
     finished() {},
     closed() {},
   });

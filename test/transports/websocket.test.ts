@@ -84,6 +84,56 @@ describe("what a WebSocket client says right before it ends its stream", () => {
   }
 });
 
+describe("a WebSocket that pings", () => {
+  async function open(t: TestContext, poller?: Poller, request = upgradeRequest("/")) {
+    const sink = new RecordingSink();
+    const listener = await listen(t, (arrival) => arrival.open(sink), poller);
+    const web = await RawWeb.open(t, listener.endpoint.port, request);
+    await until(() => sink.connection !== undefined, "it is established");
+    const { connection } = sink;
+    assert.ok(connection instanceof StreamConnection);
+    return { sink, web, connection };
+  }
+
+  for (const { by, poller, skip } of movers) {
+    test(`gets the last of many that came at once answered, read by ${by}`, { skip }, async (t) => {
+      const { sink, web, connection } = await open(t, poller);
+      const pings = Array.from({ length: 1000 }, (_, nth) => clientFrame(Opcode.ping, `ping ${nth}`));
+      const all = Buffer.concat(pings);
+      // As one read brings them.
+      connection.received(all, 0, all.length);
+      assert.equal(sink.controls, 1000);
+      const { opcode, payload } = await web.frame(1);
+      assert.deepEqual([opcode, payload.toString()], [Opcode.pong, "ping 999"]);
+      web.send(Opcode.ping, "and one more");
+      assert.equal((await web.frame(2)).payload.toString(), "and one more");
+      assert.equal(web.frames.length, 2);
+    });
+
+    test(`and never reads has nothing more queued for it than is worth answering, read by ${by}`, {
+      skip,
+    }, async (t) => {
+      const { web, sink, connection } = await open(t, poller);
+      web.client.pause();
+      // What it is sent meanwhile it does not read either.
+      while (connection.queuedBytes === 0) connection.write(Buffer.alloc(64 * 1024));
+      const ping = clientFrame(Opcode.ping, "x".repeat(125));
+      for (let pings = 0; pings < 5000; pings++) connection.received(Buffer.from(ping), 0, ping.length);
+      assert.equal(sink.controls, 5000);
+      assert.ok(connection.queuedBytes < 2 * 64 * 1024 + 200, `${connection.queuedBytes} bytes`);
+    });
+  }
+
+  test("in the midst of a message in pieces is answered before that is whole", async (t) => {
+    const { web, connection } = await open(t);
+    const said = [clientFrame(Opcode.binary, "in ", { fin: false }), clientFrame(Opcode.ping, "1")];
+    const read = Buffer.concat([...said, clientFrame(Opcode.ping, "2")]);
+    connection.received(read, 0, read.length);
+    assert.equal((await web.frame(1)).payload.toString(), "2");
+    assert.equal(web.frames.length, 1);
+  });
+});
+
 describe("a WebSocket's messages", () => {
   test("are the same wherever its reads were cut, plain frames and others in turn", async (t) => {
     const sinks: RecordingSink[] = [];

@@ -30,7 +30,7 @@ class Heard implements PlainFrameSink {
 }
 
 function read(bytes: Buffer, heard = new Heard(), maxPayload = MAX_PAYLOAD): [number, string[]] {
-  return [readPlainFrames(bytes, bytes.length, maxPayload, heard), heard.list];
+  return [readPlainFrames(bytes, 0, bytes.length, maxPayload, heard), heard.list];
 }
 
 describe("plain frames", () => {
@@ -108,7 +108,7 @@ describe("plain frames", () => {
         const bytes = Buffer.from(noise);
         const within = Math.min(length, bytes.length);
         const beyond = Buffer.from(bytes.subarray(within));
-        const taken = readPlainFrames(bytes, within, MAX_PAYLOAD, new Heard());
+        const taken = readPlainFrames(bytes, 0, within, MAX_PAYLOAD, new Heard());
         assert.ok(taken <= within);
         assert.deepEqual(bytes.subarray(within), beyond);
       }),
