@@ -1,7 +1,8 @@
-/** From layers of settings, flags over environment over file over defaults, to one frozen configuration. */
+/** From layers of settings, flags over environment over file over profile over defaults, to one frozen configuration. */
 
 import type { z } from "zod";
 import { ConfigError } from "./config-error.ts";
+import { profiles } from "./profiles.ts";
 import { type SettingName, settingNames, settings } from "./settings.ts";
 import { suggestion } from "./suggestion.ts";
 
@@ -25,20 +26,24 @@ export interface Resolved {
 }
 
 /**
- * Resolves every setting once: the first layer that has it wins.
+ * Resolves every setting once: the first layer that has it wins, and behind all of them the profile that they name.
  *
  * @throws ConfigError for a value out of its bounds, or values that contradict each other
  */
 export function resolveConfig(layers: readonly Layer[]): { config: Config; resolved: readonly Resolved[] } {
-  const resolved = settingNames.map((name): Resolved => {
-    const layer = layers.find((candidate) => candidate.values[name] !== undefined);
-    return layer === undefined
-      ? { name, given: settings[name].fallback, source: "default" }
-      : { name, given: layer.values[name], source: layer.describe(name) };
-  });
+  const profile = parseSetting(resolve("profile", layers)) as Config["profile"];
+  const all = [...layers, { values: profiles[profile], describe: () => `profile ${profile}` }];
+  const resolved = settingNames.map((name) => resolve(name, all));
   const config = Object.fromEntries(resolved.map((one) => [one.name, parseSetting(one)])) as Config;
   checkTogether(config);
   return { config: Object.freeze(config), resolved };
+}
+
+function resolve(name: SettingName, layers: readonly Layer[]): Resolved {
+  const layer = layers.find((candidate) => candidate.values[name] !== undefined);
+  return layer === undefined
+    ? { name, given: settings[name].fallback, source: "default" }
+    : { name, given: layer.values[name], source: layer.describe(name) };
 }
 
 function parseSetting({ name, given, source }: Resolved): unknown {

@@ -203,6 +203,12 @@ export const settings = {
     "file",
     "a file of such addresses, one a line; read again when it changes",
   ),
+  profile: setting(
+    oneOf(["none", "internet"] as const),
+    "none",
+    "profile",
+    "defaults that go together: internet sets sensible limits for a gateway that the internet can reach",
+  ),
   maxConnections: setting(
     count,
     0,

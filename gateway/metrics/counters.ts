@@ -40,7 +40,7 @@ export class Counters {
   bindsRefused = 0;
   /** Sessions whose end the manager did not acknowledge in time. */
   unacknowledged = 0;
-  /** Times that a client said more than it may. */
+  /** Times that a client had used up what it may say, and was not read, or closed. */
   rateLimited = 0;
   /** Sessions that have ended, by why. */
   readonly ends: Record<EndReason, number>;

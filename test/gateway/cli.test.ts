@@ -68,6 +68,17 @@ describe("the gateway's configuration", () => {
     );
   });
 
+  test("takes a profile's values over the defaults, and everything else over them", (t) => {
+    assert.equal(run([]).messageRate, 0);
+    const path = file(t, { profile: "internet", messageRate: 7 });
+    const config = run(["--byte-rate", "0", "--config", path]);
+    assert.deepEqual([config.messageRate, config.byteRate, config.addressRate], [7, 0, 10]);
+    const printed = print(["--profile", "internet", "--print-config"]);
+    assert.match(printed, /^addressRate +10 +profile internet$/m);
+    assert.match(printed, /^ratePolicy +pause +default$/m);
+    refused(/^profile \(from --profile\): must be one of none, internet, not "home"$/, ["--profile", "home"]);
+  });
+
   test("has a flag and a variable for every setting, named alike", () => {
     assert.equal(flagOf("clientBufferBytes"), "--client-buffer-bytes");
     assert.equal(variableOf("clientBufferBytes"), "SIDEGATE_CLIENT_BUFFER_BYTES");

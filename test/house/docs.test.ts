@@ -5,6 +5,7 @@ import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { ExitCode } from "../../gateway/exit-codes.ts";
+import { profiles } from "../../gateway/profiles.ts";
 import { type SettingName, settingNames, settings } from "../../gateway/settings.ts";
 import { slotEvents, transitions } from "../../gateway/slots/states.ts";
 import { tlsFailures } from "../../link/tls.ts";
@@ -46,6 +47,13 @@ describe("the documentation", () => {
       if (name !== "name") assert.equal(documented.get(name), shown(name), `the default of ${name}`);
       else assert.ok(documented.has(name));
     }
+  });
+
+  test("lists what each profile sets", () => {
+    const shown = /```json\n(\{[\s\S]*?\})\n```/.exec(
+      read("docs/configuration.md").split("### Profiles")[1] ?? "",
+    );
+    assert.deepEqual(JSON.parse(shown?.[1] ?? "{}"), profiles.internet);
   });
 
   test("lists every exit code", () => {

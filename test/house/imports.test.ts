@@ -33,7 +33,14 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "commander",
   ],
   "gateway/arguments.ts": ["gateway/config-error.ts", "commander"],
-  "gateway/config.ts": ["gateway/config-error.ts", "gateway/settings.ts", "gateway/suggestion.ts", "zod"],
+  "gateway/config.ts": [
+    "gateway/config-error.ts",
+    "gateway/profiles.ts",
+    "gateway/settings.ts",
+    "gateway/suggestion.ts",
+    "zod",
+  ],
+  "gateway/profiles.ts": ["gateway/settings.ts"],
   "gateway/config-error.ts": [],
   "gateway/credentials.ts": [
     "gateway/config.ts",
