@@ -151,7 +151,9 @@ export class StreamConnection implements Arrival, Connection, ChannelSink {
 
   pause(watched = false): void {
     this.#reading = watched ? "watched" : "paused";
-    if (!watched || this.#channel.tellsOfEnds || this.#hasEnoughPending) this.#channel.pause();
+    const needsReading = watched && !this.#channel.tellsOfEnds && !this.#hasEnoughPending;
+    if (needsReading && !this.#blocked) this.#channel.resume();
+    else this.#channel.pause();
   }
 
   resume(): void {
