@@ -1,6 +1,7 @@
 /**
- * What goes to clients. Everything that is sent in one turn is held, encoded as each client's connection wants it, and
- * leaves joined, in one write for each client.
+ * What goes to clients. What is sent in one turn is held, encoded as each client's connection wants it, and leaves joined,
+ * in one write for each client; in several where it is much, so that whoever is behind it never makes this process hold
+ * more for a client than that may have queued.
  */
 
 import type { Encoder } from "../framing/encoder.ts";
@@ -9,8 +10,14 @@ import type { Connection } from "../transports/connection.ts";
 import type { Slot } from "./slot.ts";
 import { isOpen } from "./states.ts";
 
-/** Messages of one turn to one client are joined up to this; more get memory of their own. */
+/** Messages of one turn to one client are joined up to this. */
 const JOIN_BYTES = 256 * 1024;
+
+/** And up to so many: of ten thousand tiny broadcasts in one turn it is the places in each client's list that weigh. */
+const JOIN_MESSAGES = 256;
+
+/** One message, as it was encoded already. */
+export type Encoded = Map<Encoder, Buffer>;
 
 export interface OutboxOptions {
   /** More than this queued for a client is too much. */
@@ -24,7 +31,9 @@ export interface OutboxOptions {
 
 export class Outbox {
   readonly #options: OutboxOptions;
-  /** Sessions with something held that is not yet written. */
+  /** What would be more than this together is not held for a client. */
+  readonly #mostHeldBytes: number;
+  /** Sessions with something held that is not yet written; some of them several times. */
   #dirty: Slot[] = [];
   /** No write since the last flush still needs the memory that it was given. */
   #released = true;
@@ -32,6 +41,7 @@ export class Outbox {
 
   constructor(options: OutboxOptions) {
     this.#options = options;
+    this.#mostHeldBytes = Math.min(options.clientBufferBytes, JOIN_BYTES);
   }
 
   /**
@@ -40,7 +50,7 @@ export class Outbox {
    * @param payload must stay as it is until the next flush
    * @param encoded how it was encoded already, for others who get it too
    */
-  hold(slot: Slot, payload: Buffer, encoded?: Map<Encoder, Buffer>): void {
+  hold(slot: Slot, payload: Buffer, encoded?: Encoded): void {
     const encoder = slot.connection?.encoder;
     if (encoder === undefined) this.#hold(slot, payload);
     else if (payload.length > encoder.maxPayloadBytes) this.#options.oversized(slot);
@@ -49,7 +59,7 @@ export class Outbox {
 
   /** Holds a message for many. It is encoded once for all whose connections write it in the same way. */
   holdAll(slots: readonly Slot[], payload: Buffer): void {
-    const encoded = new Map<Encoder, Buffer>();
+    const encoded: Encoded = new Map();
     // From the end: a client that can't be written to leaves the list.
     for (let i = slots.length - 1; i >= 0; i--) {
       const slot = slots[i];
@@ -63,7 +73,7 @@ export class Outbox {
    * @returns how many they are
    */
   holdThose(slots: ReadonlySet<Slot>, payload: Buffer, isWanted: (slot: Slot) => boolean): number {
-    const encoded = new Map<Encoder, Buffer>();
+    const encoded: Encoded = new Map();
     let count = 0;
     for (const slot of slots) {
       if (!isWanted(slot)) continue;
@@ -95,6 +105,7 @@ export class Outbox {
     if (connection === undefined || held === undefined) return;
     slot.held = undefined;
     slot.moreHeld = undefined;
+    slot.heldBytes = 0;
     if (moreHeld !== undefined) this.#writeJoined(connection, moreHeld);
     else if (!connection.write(held)) this.#released = false;
     if (connection.queuedBytes > this.#options.clientBufferBytes) this.#options.overflowed(slot);
@@ -106,15 +117,9 @@ export class Outbox {
    */
   #writeJoined(connection: Connection, messages: readonly Buffer[]): void {
     let length = 0;
-    for (const message of messages) length += message.length;
-    if (length > JOIN_BYTES) {
-      connection.write(Buffer.concat(messages, length));
-      return;
-    }
-    let at = 0;
     for (const message of messages) {
-      this.#joined.set(message, at);
-      at += message.length;
+      this.#joined.set(message, length);
+      length += message.length;
     }
     if (!connection.write(this.#joined.subarray(0, length)))
       this.#joined = Buffer.allocUnsafeSlow(JOIN_BYTES);
@@ -122,31 +127,41 @@ export class Outbox {
 
   #hold(slot: Slot, bytes: Buffer): void {
     const { counters } = this.#options;
+    if (slot.held !== undefined && !this.#hasRoom(slot, bytes.length)) {
+      this.write(slot);
+      // It had too much queued already, and is not there any more.
+      if (!isOpen(slot.phase)) {
+        counters.staleFrames++;
+        return;
+      }
+    }
     slot.acceptedBytes += bytes.length;
     slot.outMsgs++;
     counters.outBytes += bytes.length;
     counters.outMsgs++;
     if (slot.held === undefined) {
       slot.held = bytes;
+      slot.heldBytes = bytes.length;
       this.#dirty.push(slot);
-    } else if (slot.moreHeld === undefined) {
-      slot.moreHeld = [slot.held, bytes];
-    } else {
-      slot.moreHeld.push(bytes);
+      return;
     }
+    slot.heldBytes += bytes.length;
+    if (slot.moreHeld === undefined) slot.moreHeld = [slot.held, bytes];
+    else slot.moreHeld.push(bytes);
+  }
+
+  /** Whether a message of so many bytes may be held beside what is. */
+  #hasRoom({ heldBytes, moreHeld }: Slot, bytes: number): boolean {
+    return (
+      heldBytes + bytes <= this.#mostHeldBytes && (moreHeld === undefined || moreHeld.length < JOIN_MESSAGES)
+    );
   }
 }
 
-function encodedOnce(encoded: Map<Encoder, Buffer> | undefined, encoder: Encoder, payload: Buffer): Buffer {
+function encodedOnce(encoded: Encoded | undefined, encoder: Encoder, payload: Buffer): Buffer {
   const known = encoded?.get(encoder);
   if (known !== undefined) return known;
   const bytes = encoder.encode(payload);
   encoded?.set(encoder, bytes);
   return bytes;
-}
-
-/** Bytes held for a client and not written. */
-export function heldBytes(slot: Slot): number {
-  if (slot.moreHeld === undefined) return slot.held?.length ?? 0;
-  return slot.moreHeld.reduce((sum, bytes) => sum + bytes.length, 0);
 }

@@ -10,7 +10,7 @@ import type { Unacknowledged } from "../links/unacknowledged.ts";
 import type { Counters } from "../metrics/counters.ts";
 import type { Directory } from "./directory.ts";
 import { Hold, type HoldReason } from "./hold.ts";
-import type { Outbox } from "./outbox.ts";
+import type { Encoded, Outbox } from "./outbox.ts";
 import type { EndCause, SessionOwner, SessionRouter, Slot } from "./slot.ts";
 import type { SlotTable } from "./slot-table.ts";
 import { isOpen, type SlotEvent } from "./states.ts";
@@ -131,12 +131,13 @@ export class Roster implements SessionOwner {
 
   /** Sends to each of these sessions, as `send` does to one; to one that is named twice, twice. */
   sendMany(sessions: Iterable<number>, payload: Buffer): void {
-    const slots: Slot[] = [];
+    const { outbox } = this.#keeper;
+    const encoded: Encoded = new Map();
     for (const session of sessions) {
+      // Looked for each time: one that is named often may be cut in their midst.
       const slot = this.#reachable(session);
-      if (slot !== undefined) slots.push(slot);
+      if (slot !== undefined) outbox.hold(slot, payload, encoded);
     }
-    this.#keeper.outbox.holdAll(slots, payload);
   }
 
   /** Sends to every session in use of a group; that there is none is counted. */

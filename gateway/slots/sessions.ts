@@ -17,7 +17,7 @@ import type { Arrival, Connection, TransportFault } from "../transports/connecti
 import type { ListenerTraits } from "../transports/listener.ts";
 import { Directory, type DirectoryLimits } from "./directory.ts";
 import { Hold, type HoldReason } from "./hold.ts";
-import { heldBytes, Outbox } from "./outbox.ts";
+import { Outbox } from "./outbox.ts";
 import { Patrol, type PatrolLimits } from "./patrol.ts";
 import { type HandoffOrder, Roster, type RosterKeeper } from "./roster.ts";
 import type { EndCause, SessionOwner, SessionRouter, Slot, SlotOwner } from "./slot.ts";
@@ -362,7 +362,7 @@ export class Sessions implements SlotOwner {
   closed(slot: Slot, error: NodeJS.ErrnoException | undefined): void {
     if (slot.phase === "starting") this.#note(slot, "left-early");
     slot.cause ??= { by: "client", reason: closeReason(error) };
-    const unsent = (slot.connection?.unsentBytes ?? 0) + heldBytes(slot);
+    const unsent = (slot.connection?.unsentBytes ?? 0) + slot.heldBytes;
     // What a transport has to say of its own can be among what it did not send.
     slot.unsentBytes = Math.min(slot.acceptedBytes, unsent);
     this.#counters.unsentBytes += slot.unsentBytes;

@@ -101,6 +101,7 @@ export class Slot implements ConnectionSink {
   /** What was sent to it in this turn and is not yet written. */
   held: Buffer | undefined;
   moreHeld: Buffer[] | undefined;
+  heldBytes = 0;
 
   readonly index: number;
   /** 0 before the first use, then 1..4095. */
@@ -232,6 +233,7 @@ export class Slot implements ConnectionSink {
     this.unsentBytes = 0;
     this.held = undefined;
     this.moreHeld = undefined;
+    this.heldBytes = 0;
     this.unread = undefined;
     this.allowance = undefined;
     this.saidBytes = 0;

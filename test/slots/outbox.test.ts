@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Encoder } from "../../gateway/framing/encoder.ts";
 import { LIMITS } from "../helpers/sessions.ts";
-import { delivered, startSessions } from "./support.ts";
+import { delivered, startSessions, type TestSessions } from "./support.ts";
+
+const MIB = 1024 * 1024;
 
 /** Puts messages in brackets, and counts how often it had to. */
 class Brackets implements Encoder {
@@ -137,13 +139,88 @@ describe("what is joined for a client", () => {
     assert.equal(sessions.flush(), false);
   });
 
-  test("may be of any length", () => {
-    const { sessions, roster, join } = startSessions();
+  test("may be of any length, and leaves in several writes where it is long", () => {
+    const { sessions, roster, join } = startSessions({ limits: { clientBufferBytes: 2 * MIB } });
     const { client, id } = join();
-    const parts = ["x", "y", "z"].map((letter) => Buffer.alloc(200 * 1024, letter));
+    const parts = ["x", "y", "z"].map((letter) => Buffer.alloc(100 * 1024, letter));
     for (const part of parts) roster.send(id, part);
+    roster.send(id, Buffer.alloc(MIB, "w"));
     sessions.flush();
-    assert.equal(client.delivered.length, 1);
-    assert.ok(client.delivered[0]?.equals(Buffer.concat(parts)));
+    assert.deepEqual(
+      client.delivered.map(({ length }) => length),
+      [200 * 1024, 100 * 1024, MIB],
+    );
+    assert.equal(delivered(client), `${parts.join("")}${"w".repeat(MIB)}`);
+  });
+});
+
+describe("what is sent to a client in one turn", () => {
+  const payload = Buffer.alloc(30, "x");
+  const ways: Record<string, (set: TestSessions, id: number) => void> = {
+    "in messages of its own": ({ roster }, id) => {
+      for (let i = 0; i < 1000; i++) roster.send(id, payload);
+    },
+    "in one that names it a hundred thousand times": ({ roster }, id) =>
+      roster.sendMany(new Uint32Array(100_000).fill(id), payload),
+    "by its groups": ({ roster }, id) => {
+      for (const group of ["a", "b", "c"]) roster.addToGroup(id, group);
+      for (let i = 0; i < 1000; i++) roster.sendGroup(["a", "b", "c"][i % 3] ?? "", payload);
+    },
+    "as its user": ({ roster }, id) => {
+      roster.bind(id, "ann");
+      for (let i = 0; i < 1000; i++) roster.sendUser("ann", payload);
+    },
+    "as one of all": ({ roster }) => {
+      for (let i = 0; i < 1000; i++) roster.sendAll(payload);
+    },
+  };
+  for (const [way, send] of Object.entries(ways)) {
+    test(`${way} is bounded before it is written: one that does not read is cut at once`, () => {
+      const set = startSessions();
+      const { client, id, slot } = set.join();
+      client.unstick(true);
+      send(set, id);
+      assert.equal(client.ending, "reset");
+      // Three may be held; with the next three behind them too much is queued.
+      assert.deepEqual([slot.heldBytes, slot.held, client.queuedBytes], [0, undefined, 6 * payload.length]);
+      assert.equal(set.counters.outBytes, 6 * payload.length);
+      set.sessions.flush();
+      client.goes();
+      assert.equal(set.counters.unsentBytes, 6 * payload.length);
+      assert.equal(set.told.at(-1), `end ${id} gateway slow-consumer`);
+    });
+
+    test(`${way} arrives whole where it is taken as fast as it comes`, () => {
+      const set = startSessions();
+      const { client, id } = set.join();
+      send(set, id);
+      set.sessions.flush();
+      assert.equal(client.ending, undefined);
+      assert.equal(delivered(client).length, set.counters.outBytes);
+      assert.ok(set.counters.outMsgs >= 1000);
+    });
+  }
+
+  test("is nobody else's trouble", () => {
+    const { sessions, roster, join } = startSessions();
+    const [deaf, other] = [join(), join()];
+    deaf.client.unstick(true);
+    roster.sendMany([...Array(100).fill(deaf.id), other.id, ...Array(100).fill(deaf.id)], payload);
+    roster.sendAll(payload);
+    sessions.flush();
+    assert.deepEqual([deaf.client.ending, delivered(other.client)], ["reset", `${payload}${payload}`]);
+  });
+
+  test("is written early where it is very many messages, however short", () => {
+    const { sessions, roster, join } = startSessions({ limits: { clientBufferBytes: MIB } });
+    const { client, slot } = join();
+    let most = 0;
+    for (let i = 0; i < 10_000; i++) {
+      roster.sendAll(Buffer.from(i % 2 === 0 ? "a" : ""));
+      most = Math.max(most, slot.moreHeld?.length ?? 0);
+    }
+    sessions.flush();
+    assert.ok(most <= 256, `${most} messages`);
+    assert.equal(delivered(client), "a".repeat(5000));
   });
 });
