@@ -25,6 +25,7 @@ import { SlotTable } from "./slot-table.ts";
 import { SparePlace } from "./spare.ts";
 import { isOpen, type SlotEffect, type SlotEvent, stateOf, transitions } from "./states.ts";
 import { Turns } from "./turns.ts";
+import { Unread } from "./unread.ts";
 
 /** Who is let in, by address; see Guard. */
 export interface Gate {
@@ -326,8 +327,8 @@ export class Sessions implements SlotOwner {
   received(slot: Slot, bytes: Buffer, start: number, end: number): void {
     const { phase, roster } = slot;
     if (phase === "inUse" && roster !== undefined) this.#message(slot, roster, bytes, start, end);
-    else if (phase === "asking" || phase === "adrift") keepUnread(slot, bytes.subarray(start, end));
-    else if (phase === "starting") this.#introduces(slot, bytes.subarray(start, end));
+    else if (phase === "asking" || phase === "adrift") keepUnread(slot, bytes, start, end);
+    else if (phase === "starting") this.#introduces(slot, bytes, start, end);
   }
 
   control(slot: Slot, bytes: number): void {
@@ -427,13 +428,13 @@ export class Sessions implements SlotOwner {
   }
 
   /** What a client says before it has joined: its ticket, and what tells which manager it is for. */
-  #introduces(slot: Slot, bytes: Buffer): void {
+  #introduces(slot: Slot, bytes: Buffer, start: number, end: number): void {
     if (slot.origin.ticket !== "first-message" || slot.user !== undefined) {
-      keepUnread(slot, bytes);
+      keepUnread(slot, bytes, start, end);
       this.#join(slot);
       return;
     }
-    const refusal = this.#checkTicket(slot, bytes);
+    const refusal = this.#checkTicket(slot, bytes.subarray(start, end));
     if (refusal === undefined) this.#joinWhenHeard(slot);
     else this.#turnAway(slot, refusal);
   }
@@ -750,14 +751,14 @@ export class Sessions implements SlotOwner {
   /** Goes on with what it said before it was in, and was held by something. */
   #receiveUnread(slot: Slot): void {
     const { unread } = slot;
-    if (unread === undefined) return;
+    const isWanted = () => slot.holds === 0 && slot.phase === "inUse";
+    if (unread === undefined || !isWanted()) return;
     slot.unread = undefined;
-    while (slot.holds === 0 && slot.phase === "inUse") {
-      const bytes = unread.shift();
-      if (bytes === undefined) return;
-      this.received(slot, bytes, 0, bytes.length);
-    }
-    slot.unread = unread;
+    const isAll = unread.handOn((bytes, start, end) => {
+      this.received(slot, bytes, start, end);
+      return isWanted();
+    });
+    if (!isAll) slot.unread = unread;
   }
 
   #flushAndFinish(slot: Slot): void {
@@ -801,14 +802,14 @@ function applicant({ address, origin, ticketManager, unread }: Slot): Applicant 
     address,
     listenerManager: origin.manager,
     ticketManager,
-    opening: unread === undefined ? undefined : Buffer.concat(unread),
+    opening: unread?.joined(),
     openingWhole: origin.framing !== "none",
   };
 }
 
-function keepUnread(slot: Slot, bytes: Buffer): void {
-  slot.unread ??= [];
-  slot.unread.push(Buffer.from(bytes));
+function keepUnread(slot: Slot, bytes: Buffer, start: number, end: number): void {
+  if (slot.unread === undefined) slot.unread = new Unread(bytes, start, end);
+  else slot.unread.add(bytes, start, end);
 }
 
 function closeReason(error: NodeJS.ErrnoException | undefined): EndReason {

@@ -17,6 +17,7 @@ import type {
 } from "../transports/connection.ts";
 import type { ListenerTraits } from "../transports/listener.ts";
 import type { SlotPhase } from "./states.ts";
+import type { Unread } from "./unread.ts";
 
 /** How a session ended. The first cause decides. */
 export interface EndCause {
@@ -145,7 +146,7 @@ export class Slot implements ConnectionSink {
   /** Accepted bytes that were discarded. */
   unsentBytes = 0;
   /** What it said before it was in. */
-  unread: Buffer[] | undefined;
+  unread: Unread | undefined;
   /** What it may still say, where that is limited. */
   allowance: Allowance | undefined;
   /** Of a message under way when it was last looked at: how many there were before, how much of it, and when. */

@@ -112,6 +112,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "gateway/choice",
     "gateway/links/unacknowledged.ts",
     "gateway/framing/encoder.ts",
+    "gateway/framing/gathering.ts",
     "gateway/guard",
     "gateway/transports/connection.ts",
     "gateway/transports/listener.ts",

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { LIMITS } from "../helpers/sessions.ts";
+import { until } from "../helpers/wait.ts";
 import {
   delivered,
   handshaking,
@@ -482,6 +483,19 @@ describe("a client that the manager is asked about", () => {
     client.says("three");
     assert.deepEqual(told.slice(1), [`message ${id} one`, `message ${id} two`, `message ${id} three`]);
     assert.equal(slotOf(client)?.inMsgs, 3);
+  });
+
+  test("has what it said meanwhile kept in about as much memory, however many messages it is", async () => {
+    const { roster, connect, told, slotOf } = start();
+    const client = connect();
+    const slot = slotOf(client);
+    saysAtOnce(client, ...Array<string>(10_000).fill(""));
+    assert.ok((slot?.unread?.memoryBytes ?? 0) <= 20_000, `${slot?.unread?.memoryBytes} bytes`);
+    roster.admit(slot?.session ?? 0);
+    // It takes turns, like whoever else has much to say.
+    assert.ok(told.length < 1000);
+    await until(() => told.length === 10_001, "it has said all of it");
+    assert.equal(slot?.unread, undefined);
   });
 
   test("that is dropped takes what it said meanwhile with it", () => {
