@@ -3,8 +3,12 @@
  * from nobody else: a header is never looked for where none was asked for, and never missing where one was.
  */
 
+import { Gathering } from "../framing/gathering.ts";
 import type { Handshake, HandshakeStep } from "./handshake.ts";
 import { type ProxyVersions, readProxyHeader } from "./proxy-protocol.ts";
+
+/** A header bounds itself. */
+const NO_LIMIT = Number.POSITIVE_INFINITY;
 
 /**
  * @param isTrusted whether the peer at an address may say who the client is
@@ -18,11 +22,15 @@ export function proxyStep(accepted: ProxyVersions, isTrusted: (address: string) 
 
 function readHeader(handshake: Handshake, accepted: ProxyVersions): void {
   const { socket } = handshake;
-  let read: Buffer = Buffer.alloc(0);
+  let gathered: Gathering | undefined;
   const take = (bytes: Buffer) => {
-    read = read.length === 0 ? bytes : Buffer.concat([read, bytes]);
+    gathered?.append(bytes, 0, bytes.length, NO_LIMIT);
+    const read = gathered?.bytes.subarray(0, gathered.length) ?? bytes;
     const header = readProxyHeader(read, accepted);
-    if (header === "more") return;
+    if (header === "more") {
+      gathered ??= gather(read);
+      return;
+    }
     if ("fault" in header) {
       stop();
       return;
@@ -53,4 +61,11 @@ function readHeader(handshake: Handshake, accepted: ProxyVersions): void {
   socket.on("data", take);
   socket.on("end", stop);
   socket.resume();
+}
+
+/** The beginning of a header whose rest may take its time. */
+function gather(bytes: Buffer): Gathering {
+  const gathered = new Gathering(bytes.length, NO_LIMIT);
+  gathered.append(bytes, 0, bytes.length, NO_LIMIT);
+  return gathered;
 }

@@ -3,8 +3,11 @@
 import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
 import { describe, type TestContext, test } from "node:test";
 import { connect as connectTls, type TLSSocket } from "node:tls";
+import type { Handshake } from "../../gateway/transports/handshake.ts";
+import { proxyStep } from "../../gateway/transports/proxy.ts";
 import { clientFrame, Opcode, RawWeb, upgradeRequest } from "../front/raw-web.ts";
 import { type Front, startFront } from "../front/support.ts";
 import { TestClient } from "../helpers/client.ts";
@@ -113,6 +116,34 @@ function placeOf({ view, port }: Front): number | string {
   const [endpoint] = view.endpoints;
   return endpoint?.transport === "unix" ? endpoint.host : port;
 }
+
+describe("a PROXY header that drips", () => {
+  for (const [version, header] of [
+    ["1", v1()],
+    ["2", v2()],
+  ] as const) {
+    test(`is kept in memory of its own size, version ${version}`, () => {
+      const socket = new PassThrough();
+      const left: Buffer[] = [];
+      const handshake = {
+        socket,
+        peer: { address: "127.0.0.1", port: 1 },
+        identify() {},
+        describe() {},
+        leave: (early: Buffer) => left.push(early),
+        proceed() {},
+      };
+      proxyStep("any", () => true)(handshake as unknown as Handshake);
+      for (const byte of header.subarray(0, -1)) socket.emit("data", Buffer.of(byte));
+      socket.emit("data", Buffer.concat([header.subarray(-1), Buffer.from("behind")]));
+      assert.deepEqual(left.map(String), ["behind"]);
+      assert.ok(
+        (left[0]?.buffer.byteLength ?? 0) <= 2 * header.length + 64,
+        `${left[0]?.buffer.byteLength} bytes`,
+      );
+    });
+  }
+});
 
 describe("a listener that wants a PROXY header", () => {
   for (const { transport, url, greet } of rows) {
