@@ -16,6 +16,8 @@ const unpackr = new Unpackr({
   moreTypes: false,
   mapsAsObjects: false,
   int64AsType: "number",
+  // What is kept of a map, such as the data of a handoff, must not keep the whole of it, nor what of Node's pool lies around it.
+  copyBuffers: true,
 });
 
 /** What a map may hold when it is written. A key whose value is undefined is left out. */

@@ -290,6 +290,16 @@ describe("what reading leaves behind", () => {
     assert.deepEqual(input, copy);
   });
 
+  test("its bytes keep no memory but their own", () => {
+    const { bin, long } = Object.fromEntries(
+      decode(pack({ bin: hex("01020304"), long: Buffer.alloc(5000, 5) })),
+    );
+    assert.deepEqual(
+      [bin, long].map((bytes) => (bytes as Uint8Array).buffer.byteLength),
+      [4, 5000],
+    );
+  });
+
   test("a refused body does not trouble the next", () => {
     for (const [, value] of vectors.slice(0, 20)) {
       assert.throws(() => decode(mapOf(hex("91 d4 72 40"))));
