@@ -84,7 +84,8 @@ export class WebSocketLayer {
   readonly #http: Server;
   readonly #upgrader: WebSocketServer;
   readonly #handshakes = new WeakMap<Duplex, Handshake>();
-  readonly #agreed = new WeakMap<Socket, Agreed>();
+  /** By socket. What was read behind its request is not kept with it. */
+  readonly #extensions = new WeakMap<Socket, Agreed["_extensions"]>();
 
   constructor(settings: WebSocketSettings) {
     this.#settings = settings;
@@ -131,7 +132,7 @@ export class WebSocketLayer {
     return new WebSocketConnection(channelOver(socket, raw, context), client, {
       maxMessageBytes: context.maxMessageBytes(),
       frames: this.#settings.frames,
-      extensions: this.#agreed.get(socket)?._extensions ?? {},
+      extensions: this.#extensions.get(socket) ?? {},
     });
   }
 
@@ -194,7 +195,7 @@ export class WebSocketLayer {
       ...(agreed._protocol !== "" && { subprotocol: agreed._protocol }),
       ...(told.length > 0 && { headers: Object.fromEntries(told) }),
     };
-    this.#agreed.set(socket, agreed);
+    this.#extensions.set(socket, agreed._extensions);
     handshake.describe(details);
     handshake.leave(agreed.head);
     handshake.proceed();
