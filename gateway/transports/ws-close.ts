@@ -1,8 +1,10 @@
 /** Close codes of WebSocket (RFC 6455, section 7.4), for each reason that a session or a handshake can end with. */
 
+import { isUtf8 } from "node:buffer";
 import type { EndReason } from "../../proto/bodies.ts";
 import { isPassing } from "../guard/refusal.ts";
 import type { Farewell } from "./connection.ts";
+import type { FrameFault } from "./ws-frame-gathering.ts";
 
 const CloseCode = {
   normal: 1000,
@@ -57,19 +59,28 @@ export function closePayload({ reason, code, text }: Farewell): Buffer {
   return payload;
 }
 
-/** The code of what `ws` found wrong. */
-export function faultCode(errorCode: string | undefined): number {
-  switch (errorCode) {
-    case "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH":
-    case "WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH":
-      return CloseCode.tooBig;
-    case "WS_ERR_INVALID_UTF8":
-      return CloseCode.invalidText;
-    case "WS_ERR_TOO_MANY_BUFFERED_PARTS":
-      return CloseCode.policyViolation;
-    default:
-      return CloseCode.protocolError;
-  }
+/** What a client did wrong. */
+export type WebSocketFault = FrameFault | "bad-text";
+
+const faultCodes: Readonly<Record<WebSocketFault, number>> = {
+  "bad-frame": CloseCode.protocolError,
+  "bad-text": CloseCode.invalidText,
+  "too-many-frames": CloseCode.policyViolation,
+  "too-big": CloseCode.tooBig,
+};
+
+/** The code of what a client did wrong. */
+export function faultCode(fault: WebSocketFault): number {
+  return faultCodes[fault];
+}
+
+/** What the payload of a client's close frame says: its code, none, or something that it must not. */
+export function readClosePayload(payload: Buffer): number | "none" | WebSocketFault {
+  if (payload.length === 0) return "none";
+  if (payload.length < 2) return "bad-frame";
+  const code = payload.readUInt16BE();
+  if (!maySay(code)) return "bad-frame";
+  return isUtf8(payload.subarray(2)) ? code : "bad-text";
 }
 
 /** A text's longest beginning that fits and splits no character. */

@@ -1,17 +1,18 @@
 /**
- * A connection that speaks WebSocket. Plain frames are read where they lie, all others by `ws`, whose receiver is there
- * from the first of those on; what the client is sent comes framed already, from its encoder.
+ * A connection that speaks WebSocket. Plain frames are read where they lie, all others are gathered first, by what is there
+ * from the first of those on, and `ws` inflates; what the client is sent comes framed already, from its encoder.
  * A message is what the client sent as one, whatever frames and reads it came in.
  */
 
-import { PerMessageDeflate, Receiver } from "ws";
+import { isUtf8 } from "node:buffer";
+import { PerMessageDeflate } from "ws";
 import type { Encoder } from "../framing/encoder.ts";
 import type { Channel } from "./channel.ts";
 import type { Farewell } from "./connection.ts";
 import { type StreamClient, StreamConnection } from "./stream-connection.ts";
-import { closePayload, faultCode } from "./ws-close.ts";
+import { closePayload, faultCode, readClosePayload, type WebSocketFault } from "./ws-close.ts";
 import { deflatingEncoders, type EncoderPair, frame, Opcode, plainEncoders } from "./ws-encoder.ts";
-import { FrameEnd } from "./ws-frame-end.ts";
+import { FrameGathering, type FrameSink } from "./ws-frame-gathering.ts";
 import { type PlainFrameSink, readPlainFrames } from "./ws-plain-frames.ts";
 
 export interface WebSocketTraits {
@@ -22,36 +23,26 @@ export interface WebSocketTraits {
   readonly extensions: Readonly<Record<string, unknown>>;
 }
 
-/** A message may come in so many frames. */
-const MAX_FRAGMENTS = 1024;
-
-/** And in so many reads, beside one for each of so many bytes. */
-const MIN_CHUNKS = 1024;
-const CHUNK_BYTES = 256;
-
 /** With more than this queued for a client its pings are not answered: it does not read. */
 const MAX_QUEUED_FOR_PONG_BYTES = 64 * 1024;
 
-/** What stands before the payload of a client's control frame: two bytes, and its mask. */
-const CONTROL_HEADER_BYTES = 6;
-
 const DEFAULT_WINDOW_BITS = 15;
-const TOO_BIG = 1009;
+/** What `ws` calls a message that becomes too long when it is inflated. */
+const TOO_LONG = "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH";
 const NOTHING = Buffer.alloc(0);
 
 type Phase = "open" | "faulted" | "closing";
 
-export class WebSocketConnection extends StreamConnection implements PlainFrameSink {
+export class WebSocketConnection extends StreamConnection implements PlainFrameSink, FrameSink {
   readonly #traits: WebSocketTraits;
   readonly #encoders: EncoderPair;
-  #receiver: Receiver | undefined;
-  readonly #frameEnd = new FrameEnd();
+  /** What was agreed on for compressed messages, if anything. */
+  readonly #deflate: PerMessageDeflate | undefined;
+  #gathering: FrameGathering | undefined;
   #sendText: boolean;
   #phase: Phase = "open";
-  /** The close code of what the client did wrong. */
-  #faultCode: number | undefined;
-  /** Raw bytes of a message that is not whole yet. */
-  #pendingBytes = 0;
+  /** What the client did wrong. */
+  #fault: WebSocketFault | undefined;
   /** What the pong that is owed has to say. */
   #owedPong: Buffer | undefined;
 
@@ -59,7 +50,9 @@ export class WebSocketConnection extends StreamConnection implements PlainFrameS
     super(channel, client);
     this.#traits = traits;
     this.#sendText = traits.frames === "text";
-    this.#encoders = encodersFor(traits.extensions);
+    const deflate = traits.extensions[PerMessageDeflate.extensionName];
+    this.#deflate = deflate instanceof PerMessageDeflate ? deflate : undefined;
+    this.#encoders = encodersFor(this.#deflate);
   }
 
   override get encoder(): Encoder {
@@ -67,40 +60,23 @@ export class WebSocketConnection extends StreamConnection implements PlainFrameS
   }
 
   override get pendingBytes(): number {
-    return this.#pendingBytes;
+    return this.#gathering?.pendingBytes ?? 0;
   }
 
   protected override decode(bytes: Buffer, start: number, end: number): number {
     if (this.#phase !== "open") return end;
-    if (isBetweenMessages(this.#receiver) && !this.#frameEnd.isInFrame) {
-      const taken = readPlainFrames(bytes, start, end, this.#traits.maxMessageBytes, this);
+    const { maxMessageBytes } = this.#traits;
+    if (this.#gathering === undefined || this.#gathering.isIdle) {
+      const taken = readPlainFrames(bytes, start, end, maxMessageBytes, this);
       if (taken > start) return taken;
-      this.#pendingBytes = 0;
     }
-    // A frame at a time: what a message leads to may have the next one wait.
-    const frameEnd = this.#frameEnd.find(bytes, start, end);
-    this.#pendingBytes += frameEnd - start;
-    this.#receiver ??= this.#createReceiver();
-    // The receiver keeps what it is given until a message is whole, and the memory here is used again.
-    this.#receiver.write(Buffer.from(bytes.subarray(start, frameEnd)), this.#worked);
-    if (this.#isInflating) this.block();
-    return frameEnd;
+    this.#gathering ??= new FrameGathering(maxMessageBytes, this.#deflate !== undefined, this);
+    return this.#gathering.take(bytes, start, end);
   }
 
   protected override decoded(): void {
     this.#answerPings();
   }
-
-  get #isInflating(): boolean {
-    return this.#phase === "open" && this.#receiver !== undefined && this.#receiver.writableLength > 0;
-  }
-
-  /** The receiver has worked off what it was given, which may have taken it a while. */
-  readonly #worked = (): void => {
-    if (this.#isInflating) return;
-    this.#answerPings();
-    this.unblock();
-  };
 
   plainMessage(bytes: Buffer, start: number, end: number, isBinary: boolean): boolean {
     if (this.#traits.frames === "mirror") this.#sendText = !isBinary;
@@ -109,9 +85,30 @@ export class WebSocketConnection extends StreamConnection implements PlainFrameS
   }
 
   plainControl(bytes: Buffer, start: number, end: number, isPing: boolean): boolean {
+    this.sink?.control(end - start);
     if (isPing) this.#pinged(bytes.subarray(start, end));
-    else this.#controlled(end - start);
     return this.#phase === "open" && this.wantsMore;
+  }
+
+  messageGathered(message: Buffer, isBinary: boolean, isCompressed: boolean): void {
+    if (isCompressed && this.#deflate !== undefined) this.#inflate(this.#deflate, message, isBinary);
+    else this.#message(message, isBinary);
+  }
+
+  controlGathered(opcode: number, payload: Buffer): void {
+    if (opcode === Opcode.close) {
+      this.#closed(payload);
+      return;
+    }
+    this.sink?.control(payload.length);
+    if (opcode === Opcode.ping) this.#pinged(payload);
+  }
+
+  frameFaulted(fault: WebSocketFault): void {
+    if (this.#phase !== "open") return;
+    this.#phase = "faulted";
+    this.#fault = fault;
+    this.sink?.faulted(fault === "too-big" ? "too-big" : "bad-frame");
   }
 
   override write(bytes: Buffer): boolean {
@@ -126,46 +123,41 @@ export class WebSocketConnection extends StreamConnection implements PlainFrameS
 
   override finish(farewell: Farewell): void {
     if (this.#phase !== "closing") {
-      const code = farewell.code ?? this.#faultCode;
+      const code = farewell.code ?? (this.#fault && faultCode(this.#fault));
       super.write(frame(Opcode.close, closePayload({ ...farewell, code })));
       this.#phase = "closing";
     }
     super.finish(farewell);
   }
 
-  /** A client that ends its stream without a close frame has gone; what it said before may yet have to be inflated. */
+  /** A client that ends its stream without a close frame has gone. */
   protected override peerEnded(): void {
-    if (this.#receiver === undefined) this.close();
-    else this.#receiver.end(() => this.close());
+    this.close();
   }
 
-  #createReceiver(): Receiver {
-    const { maxMessageBytes, extensions } = this.#traits;
-    return new Receiver({
-      isServer: true,
-      maxPayload: maxMessageBytes,
-      maxFragments: MAX_FRAGMENTS,
-      maxBufferedChunks: MIN_CHUNKS + Math.ceil(maxMessageBytes / CHUNK_BYTES),
-      extensions,
-    })
-      .on("message", (message: Buffer, isBinary: boolean) => this.#message(message, isBinary))
-      .on("ping", (payload: Buffer) => this.#pinged(payload))
-      .on("pong", (payload: Buffer) => this.#controlled(payload.length))
-      .on("conclude", (code: number) => this.#concluded(code))
-      .on("error", (error: NodeJS.ErrnoException) => this.#faulted(error));
+  /** Messages are inflated one at a time, in a thread of their own: what the client says behind it waits. */
+  #inflate(deflate: PerMessageDeflate, message: Buffer, isBinary: boolean): void {
+    this.block();
+    deflate.decompress(message, true, (error, inflated) => {
+      if (error) this.frameFaulted(error.code === TOO_LONG ? "too-big" : "bad-frame");
+      else if (inflated.length > this.#traits.maxMessageBytes) this.frameFaulted("too-big");
+      else this.#message(inflated, isBinary);
+      this.unblock();
+    });
   }
 
   #message(message: Buffer, isBinary: boolean): void {
     if (this.#phase !== "open") return;
-    this.#pendingBytes = 0;
+    if (!isBinary && !isUtf8(message)) {
+      this.frameFaulted("bad-text");
+      return;
+    }
     if (this.#traits.frames === "mirror") this.#sendText = !isBinary;
     this.sink?.received(message, 0, message.length);
   }
 
   #pinged(payload: Buffer): void {
-    if (this.#phase !== "open") return;
     this.#owedPong = Buffer.from(payload);
-    this.#controlled(payload.length);
   }
 
   /** Of several pings that came at once the last one is answered (RFC 6455, section 5.5.3). */
@@ -177,41 +169,24 @@ export class WebSocketConnection extends StreamConnection implements PlainFrameS
     this.write(frame(Opcode.pong, payload));
   }
 
-  /** A control frame may stand in the middle of a message, and is no part of it. */
-  #controlled(payloadBytes: number): void {
-    this.#pendingBytes = Math.max(0, this.#pendingBytes - CONTROL_HEADER_BYTES - payloadBytes);
-    this.sink?.control(payloadBytes);
-  }
-
   /** The client's close frame: it is answered in kind, and the client waits for the end of the stream. */
-  #concluded(code: number): void {
+  #closed(said: Buffer): void {
+    const code = readClosePayload(said);
+    if (typeof code === "string" && code !== "none") {
+      this.frameFaulted(code);
+      return;
+    }
     if (this.#phase === "closing") return;
-    const noCode = code === 1005;
-    const payload = noCode ? NOTHING : closePayload({ reason: "client-closed", code, text: "" });
+    const payload = code === "none" ? NOTHING : closePayload({ reason: "client-closed", code, text: "" });
     super.write(frame(Opcode.close, payload));
     this.#phase = "closing";
     super.finish({ reason: "client-closed" });
     this.sink?.finished();
   }
-
-  #faulted({ code }: NodeJS.ErrnoException): void {
-    if (this.#phase !== "open") return;
-    this.#phase = "faulted";
-    this.#faultCode = faultCode(code);
-    this.sink?.faulted(this.#faultCode === TOO_BIG ? "too-big" : "bad-frame");
-  }
 }
 
-/** Whether a receiver has nothing of a message that is not whole, and nothing to work off. */
-function isBetweenMessages(receiver: Receiver | undefined): boolean {
-  if (receiver === undefined) return true;
-  const { _state, _bufferedBytes, _fragmented, writableLength } = receiver;
-  return _state === 0 && _bufferedBytes === 0 && _fragmented === 0 && writableLength === 0;
-}
-
-function encodersFor(extensions: WebSocketTraits["extensions"]): EncoderPair {
-  const deflate = extensions[PerMessageDeflate.extensionName];
-  if (!(deflate instanceof PerMessageDeflate)) return plainEncoders;
+function encodersFor(deflate: PerMessageDeflate | undefined): EncoderPair {
+  if (deflate === undefined) return plainEncoders;
   const bits = deflate.params.server_max_window_bits;
   return deflatingEncoders(typeof bits === "number" ? bits : DEFAULT_WINDOW_BITS);
 }

@@ -8,7 +8,7 @@ import { isUtf8 } from "node:buffer";
 import { constants, deflateRawSync } from "node:zlib";
 import type { Encoder } from "../framing/encoder.ts";
 
-export const Opcode = { text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
+export const Opcode = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
 /** Messages shorter than this are not worth compressing. */
 const COMPRESS_FROM_BYTES = 1024;

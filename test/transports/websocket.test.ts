@@ -7,7 +7,7 @@ import type { AcceptSink, Listener } from "../../gateway/transports/listener.ts"
 import type { Poller } from "../../gateway/transports/poller.ts";
 import { sharedReadPath } from "../../gateway/transports/read-path.ts";
 import { StreamConnection } from "../../gateway/transports/stream-connection.ts";
-import { closeCodes, closePayload, faultCode } from "../../gateway/transports/ws-close.ts";
+import { closeCodes, closePayload, faultCode, readClosePayload } from "../../gateway/transports/ws-close.ts";
 import { RecordingSink } from "../contracts/transport.ts";
 import { clientFrame, Opcode, RawWeb, upgradeRequest } from "../front/raw-web.ts";
 import { movers } from "../helpers/poller.ts";
@@ -218,11 +218,23 @@ describe("a close frame", () => {
   });
 
   test("has the code of what the client did wrong", () => {
-    assert.equal(faultCode("WS_ERR_UNSUPPORTED_MESSAGE_LENGTH"), 1009);
-    assert.equal(faultCode("WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH"), 1009);
-    assert.equal(faultCode("WS_ERR_INVALID_UTF8"), 1007);
-    assert.equal(faultCode("WS_ERR_TOO_MANY_BUFFERED_PARTS"), 1008);
-    assert.equal(faultCode("WS_ERR_INVALID_OPCODE"), 1002);
-    assert.equal(faultCode(undefined), 1002);
+    assert.deepEqual(
+      (["bad-frame", "bad-text", "too-many-frames", "too-big"] as const).map(faultCode),
+      [1002, 1007, 1008, 1009],
+    );
+  });
+
+  test("is read: its code, that it has none, or what it must not say", () => {
+    const said = (code: number, text: Buffer | string = "") => {
+      const payload = Buffer.concat([Buffer.alloc(2), Buffer.from(text as string)]);
+      payload.writeUInt16BE(code);
+      return readClosePayload(payload);
+    };
+    for (const code of [1000, 1001, 1003, 1014, 3000, 4999]) assert.equal(said(code, "grüße"), code);
+    for (const code of [0, 999, 1004, 1005, 1006, 1015, 2999, 5000])
+      assert.equal(said(code), "bad-frame", `${code}`);
+    assert.equal(said(1000, Buffer.of(0xff)), "bad-text");
+    assert.equal(readClosePayload(Buffer.alloc(0)), "none");
+    assert.equal(readClosePayload(Buffer.of(3)), "bad-frame");
   });
 });
