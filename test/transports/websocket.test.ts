@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { constants, deflateRawSync } from "node:zlib";
 import { createListener } from "../../gateway/transports/create-listener.ts";
 import { parseListenAddress } from "../../gateway/transports/listen-address.ts";
@@ -15,9 +17,22 @@ import { until } from "../helpers/wait.ts";
 
 const MIB = 1024 * 1024;
 
-async function listen(t: TestContext, accept: AcceptSink, poller?: Poller): Promise<Listener> {
+/** A second time for what the first has let go of. */
+function collectGarbage(): void {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  collect();
+  collect();
+}
+
+async function listen(
+  t: TestContext,
+  accept: AcceptSink,
+  poller?: Poller,
+  maxMessageBytes = 32 * MIB,
+): Promise<Listener> {
   const address = parseListenAddress(`ws://127.0.0.1:0?deflate=true&maxMessageBytes=${32 * MIB}`);
-  const context = { readPath: sharedReadPath(), poller, maxMessageBytes: () => 32 * MIB };
+  const context = { readPath: sharedReadPath(), poller, maxMessageBytes: () => maxMessageBytes };
   const listener = createListener(address, context, accept);
   await listener.open();
   t.after(() => listener.close());
@@ -146,12 +161,18 @@ describe("a WebSocket's messages", () => {
     const [sink] = sinks;
     const connection = sink?.connection;
     assert.ok(sink !== undefined && connection instanceof StreamConnection);
+    const inner = Buffer.concat([clientFrame(Opcode.ping, "?"), clientFrame(Opcode.binary, "no frame")]);
+    const lookingLikeFrames = Buffer.concat([Buffer.of(0x82, 0x80 | inner.length, 0, 0, 0, 0), inner]);
+    const wanted = ["plain", "in pieces", inner, "plain again"].map((message) =>
+      Buffer.from(message as string),
+    );
     const said = Buffer.concat([
       clientFrame(Opcode.binary, "plain"),
       clientFrame(Opcode.text, "in ", { fin: false }),
       clientFrame(Opcode.ping, "?"),
       clientFrame(0, "pieces"),
       clientFrame(Opcode.pong, ""),
+      lookingLikeFrames,
       clientFrame(Opcode.binary, "plain again"),
     ]);
     for (let first = 0; first <= said.length; first++) {
@@ -164,10 +185,71 @@ describe("a WebSocket's messages", () => {
           [second, said.length] as const,
         ])
           connection.received(Buffer.from(said.subarray(from, to)), 0, to - from);
-        assert.deepEqual(sink.parts.map(String), ["plain", "in pieces", "plain again"]);
+        assert.deepEqual(sink.parts, wanted);
         assert.deepEqual([sink.controls, connection.pendingBytes], [2, 0]);
       }
     }
+  });
+});
+
+describe("a WebSocket's message that is not whole", () => {
+  test("bears no other in its midst", async (t) => {
+    const sink = new RecordingSink();
+    const listener = await listen(t, (arrival) => arrival.open(sink));
+    const web = await RawWeb.open(t, listener.endpoint.port, upgradeRequest("/"));
+    web.send(Opcode.binary, "in ", { fin: false });
+    web.send(Opcode.binary, "another");
+    await until(() => sink.fault !== undefined, "it is found wrong");
+    assert.deepEqual([sink.fault, sink.parts], ["bad-frame", []]);
+    sink.connection?.close();
+    await until(() => sink.closes === 1, "it is gone");
+  });
+
+  test("costs what it weighs, though it drips, and everybody else has memory meanwhile", async (t) => {
+    const clients = 10;
+    const bytes = 1000;
+    const sinks: RecordingSink[] = [];
+    const listener = await listen(t, (arrival) => {
+      const sink = new RecordingSink();
+      sinks.push(sink);
+      arrival.open(sink);
+    });
+    for (let i = 0; i < clients; i++) await RawWeb.open(t, listener.endpoint.port, upgradeRequest("/"));
+    const drips = [
+      clientFrame(Opcode.binary, "x".repeat(bytes / 2), { fin: false }),
+      ...Array.from({ length: bytes / 2 }, () => clientFrame(Opcode.continuation, "x", { fin: false })),
+    ];
+    const pieces = Array.from(Buffer.concat(drips), (byte) => Buffer.of(byte));
+    const before = process.memoryUsage().arrayBuffers;
+    for (const piece of pieces) {
+      for (const { connection } of sinks) {
+        // What others do in the same turns: it is not kept, and what lies beside it in Node's pool must not be either.
+        Buffer.from("x".repeat(1000));
+        assert.ok(connection instanceof StreamConnection);
+        connection.received(piece, 0, 1);
+      }
+    }
+    collectGarbage();
+    const grown = process.memoryUsage().arrayBuffers - before;
+    assert.ok(sinks.every(({ connection }) => (connection?.pendingBytes ?? 0) > bytes));
+    assert.ok(grown < 2 * clients * bytes + 2 ** 20, `${grown} bytes`);
+    for (const { connection } of sinks) connection?.close();
+    await until(() => sinks.every(({ closes }) => closes === 1), "all are gone");
+  });
+
+  test("is too long by what the manager takes, too, when it is inflated", async (t) => {
+    const sink = new RecordingSink();
+    const listener = await listen(t, (arrival) => arrival.open(sink), undefined, 1000);
+    const request = upgradeRequest("/", { "Sec-WebSocket-Extensions": "permessage-deflate" });
+    const web = await RawWeb.open(t, listener.endpoint.port, request);
+    const deflated = (length: number) =>
+      deflateRawSync(Buffer.alloc(length), { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4);
+    web.send(Opcode.binary, deflated(1000), { compressed: true });
+    web.send(Opcode.binary, deflated(1001), { compressed: true });
+    await until(() => sink.fault !== undefined, "the second is found wrong");
+    assert.deepEqual([sink.fault, sink.bytes], ["too-big", 1000]);
+    sink.connection?.close();
+    await until(() => sink.closes === 1, "it is gone");
   });
 });
 
