@@ -14,6 +14,7 @@ import { EventStreams } from "./event-streams.ts";
 import { HandoffError } from "./handoff.ts";
 import type { ManagerServer } from "./manager-server.ts";
 import type { Gateway } from "./registered-gateway.ts";
+import { RequestBody } from "./request-body.ts";
 import type { Session } from "./session.ts";
 
 /** A request that can't be done. Answered as `{code, message}`. */
@@ -255,17 +256,13 @@ function decode(part: string): string {
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {
-  const parts: Buffer[] = [];
-  let length = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
-    length += part.length;
-    // What is too much is read all the same, and not kept: who is still sending would not see an answer.
-    if (length <= MAX_BODY_BYTES) parts.push(part);
-  }
-  if (length > MAX_BODY_BYTES) throw new ApiError(413, "too-big", `a body may have ${MAX_BODY_BYTES} bytes`);
-  if (length === 0) return {};
+  const body = new RequestBody(MAX_BODY_BYTES);
+  // What is too much is read all the same, and not kept: who is still sending would not see an answer.
+  for await (const part of request as AsyncIterable<Buffer>) body.append(part);
+  if (body.isTooLong) throw new ApiError(413, "too-big", `a body may have ${MAX_BODY_BYTES} bytes`);
+  if (body.length === 0) return {};
   try {
-    return JSON.parse(Buffer.concat(parts).toString("utf8"));
+    return JSON.parse(body.toString());
   } catch (error) {
     throw new ApiError(400, "bad-json", `the body is not JSON: ${(error as Error).message}`);
   }
