@@ -2,9 +2,9 @@
 
 /** The gateway's process: signals and exit codes, and nothing else. */
 
-import { isatty } from "node:tty";
 import { createLog } from "../process/log.ts";
 import { tellReady } from "../process/ready.ts";
+import { onHangUp, passOverSignals } from "../process/signals.ts";
 import { StopRequest } from "../process/stop-request.ts";
 import { readCommandLine } from "./cli.ts";
 import { ConfigError } from "./config-error.ts";
@@ -22,9 +22,10 @@ async function main(): Promise<number> {
   const { config } = invocation;
   const log = createLog(config);
   const stop = new StopRequest();
+  passOverSignals(log.logger);
   // Before there is a gateway, there is nothing to be read again.
   let reload = () => {};
-  onHangUp(() => reload());
+  onHangUp({ reload: () => reload(), gone: () => stop.ask("SIGHUP") });
   const gateway = await startGateway({ config, log: log.logger, ready: tellReady });
   reload = () => gateway.reload();
   stop.handTo((reason) => gateway.drain(reason));
@@ -33,15 +34,6 @@ async function main(): Promise<number> {
   else log.logger.info("ended");
   await log.end();
   return code;
-}
-
-/** SIGHUP asks a service to read its files again; of a terminal that was closed it is the end. */
-function onHangUp(reload: () => void): void {
-  const fromTerminal = isatty(0);
-  process.on("SIGHUP", () => {
-    if (fromTerminal && !isatty(0)) process.kill(process.pid, "SIGTERM");
-    else reload();
-  });
 }
 
 main().then(

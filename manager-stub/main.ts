@@ -4,6 +4,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { createLog, type LogOptions, logFormats, logLevels } from "../process/log.ts";
 import { tellReady } from "../process/ready.ts";
+import { onHangUp, passOverSignals } from "../process/signals.ts";
 import { StopRequest } from "../process/stop-request.ts";
 import { bareHost, parseLinkUrl } from "../proto/link-url.ts";
 import { MAX_CAPACITY } from "../proto/session-id.ts";
@@ -74,6 +75,11 @@ async function run({ logLevel, logFormat, ...flags }: Flags): Promise<void> {
   const { warnings, ...credentials } = readCredentials(flags, process.env);
   const log = createLog({ name: "manager", logLevel, logFormat });
   const stop = new StopRequest();
+  passOverSignals(log.logger);
+  onHangUp({
+    reload: () => log.logger.info("a manager has no files that can be read again; SIGHUP changes nothing"),
+    gone: () => stop.ask("SIGHUP"),
+  });
   for (const warning of warnings) log.logger.warn(warning);
   const { close } = await serve({ ...flags, ...credentials }, log.logger);
   stop.handTo(async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { describe, type TestContext, test } from "node:test";
+import { meaningless } from "../../process/signals.ts";
 import { toGateway } from "../../proto/from-manager.ts";
 import { TestClient } from "../helpers/client.ts";
 import { TestProcess } from "../helpers/process.ts";
@@ -35,14 +36,39 @@ describe("the gateway's process", () => {
     assert.equal(gateway.stderr, "");
   });
 
-  test("ends at once on a second signal", async (t) => {
+  test("ends at once on a second signal that comes later than a Ctrl-C may come twice", async (t) => {
     const { gateway, link, client } = await running(t);
     gateway.child.kill("SIGINT");
     await link.wait("draining");
-    gateway.child.kill("SIGINT");
+    await until(() => {
+      gateway.child.kill("SIGINT");
+      return gateway.child.exitCode !== null;
+    }, "it has ended");
     assert.deepEqual(await gateway.exited, { code: 130, signal: null });
     await client.untilEnded();
   });
+
+  test("goes on when signals come that mean nothing to it, and opens no debugger", async (t) => {
+    const { gateway, link, client } = await running(t);
+    for (const signal of meaningless) {
+      gateway.child.kill(signal);
+      await until(() => gateway.log().some((line) => line.signal === signal), `${signal} is logged`);
+    }
+    client.send("still here");
+    await link.wait("message");
+    assert.equal(gateway.stderr, "", "Node says there that its debugger listens");
+  });
+
+  for (const signal of ["SIGQUIT", "SIGALRM"] as const) {
+    test(`drains on ${signal} too`, async (t) => {
+      const { gateway, link } = await running(t, "--drain-ms", "0");
+      gateway.child.kill(signal);
+      assert.equal((await link.wait("draining")).body.reason, signal);
+      const { session } = await link.wait("disconnected");
+      link.say((batch) => toGateway.drop(batch, session));
+      assert.deepEqual(await gateway.exited, { code: 0, signal: null });
+    });
+  }
 
   test("drains when the process manager that started it goes away", async (t) => {
     const { gateway, link } = await running(t, "--drain-ms", "0");

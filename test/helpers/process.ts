@@ -26,6 +26,8 @@ export class TestProcess {
     this.child = fork(resolve(ROOT, script), args, {
       cwd: ROOT,
       silent: true,
+      // As it is run outside: what the test runner is run with (`--report-on-signal` is part of it) is not passed on.
+      execArgv: [],
       env: { ...process.env, ...env },
     });
     this.child.stdout?.on("data", (text) => {

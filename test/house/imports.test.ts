@@ -9,7 +9,17 @@ import { ROOT } from "../helpers/process.ts";
 /** What each room may import: rooms, `node:` modules, packages. The most specific room counts. */
 const RULES: Readonly<Record<string, readonly string[]>> = {
   proto: ["proto", "msgpackr/pack"],
-  process: ["node:fs", "node:stream", "node:net", "node:events", "node:path", "pino", "pino-pretty"],
+  process: [
+    "process",
+    "node:fs",
+    "node:stream",
+    "node:net",
+    "node:events",
+    "node:path",
+    "node:tty",
+    "pino",
+    "pino-pretty",
+  ],
   link: ["link", "proto", "node:stream", "node:crypto"],
   "manager-stub": ["manager-stub", "process", "link", "proto", "node:*", "commander", "pino", "zod"],
   "gateway/main.ts": ["gateway", "process", "node:*"],

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync, statSync } from "node:fs";
 import { describe, test } from "node:test";
+import { meaningless } from "../../process/signals.ts";
 import { socketPath } from "../helpers/rig.ts";
 import { until } from "../helpers/wait.ts";
 import { end, run, startProcess } from "./manager-process.ts";
@@ -55,6 +56,21 @@ describe("the manager's process", () => {
     running.child.kill("SIGTERM");
     const { exit, stderr } = await end(running);
     assert.deepEqual([exit, stderr], [0, ""]);
+  });
+
+  test("goes on when signals come that mean nothing to it, and ends in good order on those that do", async (t) => {
+    const path = socketPath(t);
+    const { running, link } = await startProcess(t, `unix:${path}`);
+    for (const signal of [...meaningless, "SIGHUP"] as const) {
+      const before = running.log().length;
+      running.child.kill(signal);
+      await until(() => running.log().length > before, `${signal} is logged`);
+    }
+    await RawGateway.registered(t, link);
+    running.child.kill("SIGQUIT");
+    assert.deepEqual((await end(running)).exit, 0);
+    assert.equal(running.stderr, "", "Node says there that its debugger listens");
+    assert.equal(existsSync(path), false);
   });
 
   test("refuses to start where another runs, in one line that says what to do", async (t) => {
