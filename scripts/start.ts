@@ -11,6 +11,8 @@ import { connect } from "node:net";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { passOverSignals } from "../process/signals.ts";
+import { StopRequest } from "../process/stop-request.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const SOCKET = join(ROOT, "run/manager.sock");
@@ -20,7 +22,6 @@ const GATEWAYS = "http://127.0.0.1:7380/api/gateways";
 const GATEWAY_COUNT = 2;
 
 const POLL_MS = 100;
-const SAME_REQUEST_MS = 500;
 
 const BANNER = `
   sidegate: a manager that echoes, and two gateways that share a port
@@ -66,6 +67,9 @@ async function gatewaysUp(): Promise<number> {
 }
 
 async function start(): Promise<number> {
+  const stop = new StopRequest();
+  process.on("SIGHUP", () => stop.ask("SIGHUP"));
+  passOverSignals({ info() {} });
   if (await somebodyAnswers(SOCKET)) {
     process.stderr.write(
       "sidegate runs here already: a manager answers on run/manager.sock.\n" +
@@ -95,13 +99,9 @@ async function start(): Promise<number> {
       },
     },
   );
-  let askedAt = Number.NEGATIVE_INFINITY;
-  const stop = () => {
-    // A terminal and npm both pass on one Ctrl-C; a second one, meant as such, comes later and cuts the drain short.
-    if (performance.now() - askedAt > SAME_REQUEST_MS) pm2.kill("SIGINT");
-    askedAt = performance.now();
-  };
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
+  const interrupt = () => void pm2.kill("SIGINT");
+  // Whoever asks again cuts the drain short.
+  stop.handTo(interrupt, interrupt);
   const ended = new AbortController();
   const announced = announce(ended.signal);
   const [code, signal] = (await once(pm2, "exit")) as [number | null, NodeJS.Signals | null];
