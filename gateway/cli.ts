@@ -12,8 +12,12 @@ import { runTicketCommand } from "./ticket-command.ts";
 const ENV_PREFIX = "SIDEGATE_";
 const CONFIG_VARIABLE = `${ENV_PREFIX}CONFIG`;
 
-/** Variables that a container platform sets for a service that is named like this program. */
-const FOREIGN_VARIABLES = /^SIDEGATE_(SERVICE_|PORT(_|$))/;
+/**
+ * Variables that Kubernetes sets for every Service, and Docker for a link, as `NAME=value`: for a Service called `sidegate`, or
+ * `sidegate-` and anything, they begin like a setting's.
+ */
+const SERVICE_VARIABLE =
+  /^\w+_(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT=(tcp|udp|sctp):\/\/|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=)/;
 
 /** What a command line asks for. */
 export type Invocation =
@@ -80,10 +84,10 @@ function envLayer(env: NodeJS.ProcessEnv): Layer {
   const byVariable = new Map(settingNames.map((name) => [variableOf(name), name]));
   const values: Partial<Record<SettingName, unknown>> = {};
   for (const [variable, value] of Object.entries(env)) {
-    if (!variable.startsWith(ENV_PREFIX) || FOREIGN_VARIABLES.test(variable)) continue;
+    if (!variable.startsWith(ENV_PREFIX)) continue;
     const name = byVariable.get(variable);
     if (name !== undefined) values[name] = value;
-    else if (variable !== CONFIG_VARIABLE) {
+    else if (variable !== CONFIG_VARIABLE && !SERVICE_VARIABLE.test(`${variable}=${value}`)) {
       const hint = suggestion(variable, [...byVariable.keys(), CONFIG_VARIABLE]);
       throw new ConfigError(`unknown environment variable '${variable}'${hint}`);
     }

@@ -171,12 +171,29 @@ describe("the gateway's configuration", () => {
     refused(/unknown option 'reuseport'.*'reusePort'/, ["--listen", "tcp://127.0.0.1:1?reuseport=true"]);
   });
 
-  test("takes no offence at the variables that a container platform sets for a service of its name", () => {
-    run([], {
-      SIDEGATE_SERVICE_HOST: "10.0.0.1",
-      SIDEGATE_PORT: "tcp://10.0.0.1:80",
-      SIDEGATE_PORT_80_TCP: "x",
-    });
+  test("takes no offence at the variables that Kubernetes sets for a Service, whatever its name", () => {
+    for (const service of ["SIDEGATE", "SIDEGATE_MANAGER", "SIDEGATE_2_EDGE_PORT"]) {
+      const { drainMs } = run([], {
+        [`${service}_SERVICE_HOST`]: "10.0.0.1",
+        [`${service}_SERVICE_PORT`]: "7390",
+        [`${service}_SERVICE_PORT_LINK_2`]: "7390",
+        [`${service}_PORT`]: "tcp://10.0.0.1:7390",
+        [`${service}_PORT_7390_TCP`]: "tcp://10.0.0.1:7390",
+        [`${service}_PORT_7390_TCP_PROTO`]: "tcp",
+        [`${service}_PORT_7390_TCP_PORT`]: "7390",
+        [`${service}_PORT_7390_TCP_ADDR`]: "10.0.0.1",
+        [`${service}_PORT_7391_UDP_ADDR`]: "10.0.0.1",
+        SIDEGATE_DRAIN_MS: "5",
+      });
+      assert.equal(drainMs, 5);
+    }
+  });
+
+  test("refuses a variable that is only like those of a Service", () => {
+    for (const variable of ["SIDEGATE_LISTEN_PORT", "SIDEGATE_SERVICE", "SIDEGATE_PORT_TCP"]) {
+      refused(new RegExp(`unknown environment variable '${variable}'`), [], { [variable]: "7300" });
+    }
+    refused(/'SIDEGATE_LISTENER'/, [], { SIDEGATE_LISTENER: "X_PORT=tcp://10.0.0.1:7300" });
   });
 
   for (const [what, args, message] of [
