@@ -5,7 +5,7 @@
 
 import { once } from "node:events";
 import type { AddressInfo, Server } from "node:net";
-import { clearSocketPath, setSocketMode, withSocketMode } from "../process/unix-socket.ts";
+import { listenOnPath } from "../process/unix-socket.ts";
 import { formatLinkUrl, type LinkAddress } from "../proto/link-url.ts";
 
 /** Who can open the socket may register. */
@@ -16,31 +16,35 @@ export class ListenError extends Error {
   override readonly name: string = "ListenError";
 }
 
+/** Where a server listens. */
+export interface Listening {
+  /** As it was bound: a TCP port 0 is known now. */
+  readonly address: LinkAddress;
+  /** Removes the socket's file, if it is still this server's; to be called right before the server is closed. */
+  readonly removeFile: () => void;
+}
+
 /**
  * Makes `server` listen at `address`.
  *
- * @returns the address as it was bound: a TCP port 0 is known now
  * @throws ListenError
  */
-export async function listenAt(server: Server, address: LinkAddress): Promise<LinkAddress> {
+export async function listenAt(server: Server, address: LinkAddress): Promise<Listening> {
   try {
-    if (address.kind === "unix") await clearSocketPath(address.path);
-    await bind(server, address);
+    return await bind(server, address);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const hint = code === "EADDRINUSE" ? "another process listens there" : message;
     throw new ListenError(`cannot listen on ${formatLinkUrl(address)}: ${hint}`, { cause: error });
   }
-  return address.kind === "unix" ? address : { ...address, port: (server.address() as AddressInfo).port };
 }
 
-async function bind(server: Server, address: LinkAddress): Promise<void> {
-  if (address.kind !== "unix") {
-    server.listen(address.port, address.host);
-    await once(server, "listening");
-    return;
+async function bind(server: Server, address: LinkAddress): Promise<Listening> {
+  if (address.kind === "unix") {
+    return { address, removeFile: await listenOnPath(server, address.path, { mode: SOCKET_MODE }) };
   }
-  withSocketMode(SOCKET_MODE, () => server.listen(address.path));
+  server.listen(address.port, address.host);
   await once(server, "listening");
-  setSocketMode(address.path, SOCKET_MODE);
+  const { port } = server.address() as AddressInfo;
+  return { address: { ...address, port }, removeFile() {} };
 }

@@ -122,6 +122,7 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
   /** Every open connection, registered or not. */
   readonly #links = new Set<GatewayLink>();
   readonly #byId = new Map<number, RegisteredGateway>();
+  #removeFile = () => {};
   #lastId = 0;
   #lastSerial = 0;
 
@@ -167,7 +168,9 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
   async listen(): Promise<string> {
     const address = parseLinkUrl(this.#options.listen);
     checkProtection(address, { secret: this.#secret !== undefined, tls: this.#hasTls });
-    return formatLinkUrl(await listenAt(this.#server.server, address));
+    const listening = await listenAt(this.#server.server, address);
+    this.#removeFile = listening.removeFile;
+    return formatLinkUrl(listening.address);
   }
 
   /** The gateways that are registered, oldest first. */
@@ -373,6 +376,7 @@ export class ManagerServer extends EventEmitter<ManagerServerEvents> {
    */
   async close(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
+    this.#removeFile();
     this.#server.server.close(() => resolve());
     this.#server.abort();
     const cutOff = setTimeout(() => {

@@ -1,49 +1,132 @@
 /**
- * The file of a Unix socket that is to be listened on: one that nobody answers any more is removed, one that somebody
- * answers is left alone, and the new one never has a wider mode than it should, not even for a moment.
+ * The file of a Unix socket that is listened on. One that nobody answers any more is removed, one that somebody answers is left
+ * alone, and the new one never has a wider mode than it should, not even for a moment. When listening ends the file is removed
+ * only if it is still the same: another process may have made its own in the meantime.
+ *
+ * Node removes whatever lies at the path that it has bound, so it binds another one beside it, which is given the right name
+ * once it is complete. System calls have no way to remove a file only if it is a certain one; it is looked at right before.
  */
 
 import { once } from "node:events";
-import { chmodSync, existsSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
-import { connect } from "node:net";
-import { dirname } from "node:path";
+import { type BigIntStats, chmodSync, existsSync, linkSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
+import { connect, type Server } from "node:net";
+import { basename, dirname, join } from "node:path";
 
 /** The path can't be listened on. The message says why, and what can be done. */
 export class UnixSocketError extends Error {
   override readonly name = "UnixSocketError";
 }
 
+export interface SocketFileOptions {
+  /** The file's mode: who may connect. */
+  readonly mode: number;
+  /** How many connections may wait to be accepted; Node's default where it is undefined. */
+  readonly backlog?: number;
+}
+
+/** The longest path that a socket can be bound to. */
+const MAX_PATH_BYTES = 107;
+
+/** Characters of a name that no two sockets share. */
+const UNIQUE_LENGTH = 8;
+
 /**
- * Makes the directory, and removes a socket file that was left behind.
+ * Makes a server listen at a path, and makes the directory of it.
  *
- * @throws UnixSocketError when the path is taken
+ * @returns removes the file, if it is still this server's. To be called right before the server is closed: as long as it
+ *   listens, no other file can pass for its own
+ * @throws UnixSocketError when the path is taken; the system's errors
  */
-export async function clearSocketPath(path: string): Promise<void> {
+export async function listenOnPath(
+  server: Server,
+  path: string,
+  { mode, backlog }: SocketFileOptions,
+): Promise<() => void> {
+  await clearPath(path);
+  const bound = nameBeside(path);
+  const listening = once(server, "listening");
+  withoutWiderMode(mode, () => server.listen({ path: bound, ...(backlog !== undefined && { backlog }) }));
+  await listening;
+  try {
+    chmodSync(bound, mode);
+    const own = lstatSync(bound, { bigint: true });
+    giveName(bound, path);
+    return remover(path, own);
+  } catch (error) {
+    server.close();
+    throw error;
+  }
+}
+
+/** Removes a file once, as long as it is `own`. One that may not be removed stays, and is replaced by who listens there next. */
+function remover(path: string, own: BigIntStats): () => void {
+  let isDone = false;
+  return () => {
+    if (isDone) return;
+    isDone = true;
+    try {
+      removeIf(path, ({ dev, ino }) => dev === own.dev && ino === own.ino);
+    } catch {}
+  };
+}
+
+/** Removes a socket file that was left behind. */
+async function clearPath(path: string): Promise<void> {
   makeDirectory(dirname(path));
-  const found = lstatSync(path, { throwIfNoEntry: false });
+  const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
   if (found === undefined) return;
   if (!found.isSocket()) {
     throw new UnixSocketError(`${path} is there already, and is not a socket; move it away`);
   }
-  if (await answers(path)) {
-    throw new UnixSocketError(`another process listens on ${path}; stop it, or choose another path`);
-  }
-  unlinkSync(path);
+  if (await answers(path)) throw taken(path);
+  // The number of a file that is gone is soon another's; the time of its last change is not.
+  removeIf(path, ({ dev, ino, ctimeNs }) => {
+    return dev === found.dev && ino === found.ino && ctimeNs === found.ctimeNs;
+  });
 }
 
-/** Runs `bind`, which makes a socket's file, so that the file has no wider mode than `mode`. */
-export function withSocketMode(mode: number, bind: () => void): void {
+/** Another name in the same directory, at which nobody listens. Where there is no room for a longer one it is as short. */
+function nameBeside(path: string): string {
+  const speaking = `${path}.${unique()}`;
+  if (Buffer.byteLength(speaking) <= MAX_PATH_BYTES) return speaking;
+  const name = basename(path);
+  let short = name;
+  while (short === name) short = unique().slice(0, Buffer.byteLength(name));
+  return join(dirname(path), short);
+}
+
+function unique(): string {
+  return Math.random().toString(36).slice(2).padEnd(UNIQUE_LENGTH, "0").slice(0, UNIQUE_LENGTH);
+}
+
+/** Moves a file to a name that nobody else has taken. */
+function giveName(from: string, path: string): void {
+  try {
+    linkSync(from, path);
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === "EEXIST" ? taken(path) : error;
+  }
+  unlinkSync(from);
+}
+
+/** Removes a file if there is one and it is the one that is meant. */
+function removeIf(path: string, isMeant: (found: BigIntStats) => boolean): void {
+  const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  if (found !== undefined && isMeant(found)) unlinkSync(path);
+}
+
+function taken(path: string): UnixSocketError {
+  return new UnixSocketError(`another process listens on ${path}; stop it, or choose another path`);
+}
+
+/** Runs `bind`, which makes a file, so that the file has no wider mode than `mode`. */
+function withoutWiderMode(mode: number, bind: () => void): void {
   const mask = process.umask(0o777 & ~mode);
   try {
     bind();
   } finally {
     process.umask(mask);
   }
-}
-
-/** Gives a socket's file exactly `mode`. */
-export function setSocketMode(path: string, mode: number): void {
-  chmodSync(path, mode);
 }
 
 /** Makes one directory, not those above it: where several are missing, the path is more likely a wrong one. */

@@ -16,6 +16,8 @@ export interface Transported {
   /** Makes an arrival of a socket that was accepted paused. */
   readonly arrive: (accepted: Socket) => Arrival;
   readonly bind: Bind;
+  /** Gives up what `bind` has taken beside the server's socket, right before that is closed. */
+  readonly unbind?: () => void;
   readonly files?: readonly string[];
   readonly reload?: () => void;
 }
@@ -74,7 +76,10 @@ export class StreamListener implements Listener {
   close(): Promise<void> {
     return closeWhenQuiet(
       () => this.#accepted,
-      () => this.#server.close(),
+      () => {
+        this.#transported.unbind?.();
+        this.#server.close();
+      },
     );
   }
 }

@@ -1,8 +1,17 @@
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer } from "node:net";
 import { networkInterfaces } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import {
   ListenError,
@@ -57,9 +66,15 @@ describe("a manager on a Unix socket", () => {
   test("is for its own user alone", async (t) => {
     const path = socketPath(t);
     const mask = process.umask();
+    const made = () => readdirSync(dirname(path));
     const started = startManager(t, { listen: `unix:${path}` });
-    for (let steps = 0; !existsSync(path) && steps < 100; steps++) await Promise.resolve();
-    assert.equal(modeOf(path), "600", "from the first moment on");
+    for (let steps = 0; made().length === 0 && steps < 100; steps++) await Promise.resolve();
+    // It has another name at first.
+    assert.deepEqual(
+      made().map((name) => modeOf(join(dirname(path), name))),
+      ["600"],
+      "from the first moment on",
+    );
     await started;
     assert.equal(modeOf(path), "600");
     assert.equal(process.umask(), mask);
@@ -112,6 +127,22 @@ describe("a manager on a Unix socket", () => {
     const { link } = await startManager(t, { listen: `unix:${path}` });
     assert.equal(modeOf(path), "600");
     await RawGateway.registered(t, link);
+  });
+
+  test("leaves the socket that its successor has made there", async (t) => {
+    const path = socketPath(t);
+    const { manager, link } = await startManager(t, { listen: `unix:${path}` });
+    unlinkSync(path);
+    await startManager(t, { listen: link });
+    await manager.close();
+    await RawGateway.registered(t, link);
+  });
+
+  test("takes its socket with it", async (t) => {
+    const path = socketPath(t);
+    const { manager } = await startManager(t, { listen: `unix:${path}` });
+    await manager.close();
+    assert.equal(existsSync(path), false);
   });
 
   test("refuses a path where something else is, and leaves it alone", async (t) => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
@@ -76,6 +76,17 @@ describe("a listener on a Unix socket", () => {
     await listener.close();
     assert.equal(existsSync(path), false);
     await open(t, path);
+  });
+
+  test("leaves the file that its successor has made there", async (t) => {
+    const path = join(temporaryDirectory(t), "game.sock");
+    const listener = make(path);
+    await listener.open();
+    unlinkSync(path);
+    await open(t, path);
+    const { ino } = statSync(path);
+    await listener.close();
+    assert.equal(statSync(path).ino, ino);
   });
 
   test("replaces a file that a dead process has left behind", async (t) => {
