@@ -4,9 +4,8 @@
  */
 
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,8 +15,6 @@ import { StopRequest } from "../process/stop-request.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const SOCKET = join(ROOT, "run/manager.sock");
-/** Of this checkout alone, and short: Unix sockets lie in it, whose paths may not be long. */
-const HOME = join(tmpdir(), `sidegate-pm2-${createHash("sha256").update(ROOT).digest("hex").slice(0, 12)}`);
 const GATEWAYS = "http://127.0.0.1:7380/api/gateways";
 const GATEWAY_COUNT = 2;
 
@@ -77,8 +74,8 @@ async function start(): Promise<number> {
     );
     return 1;
   }
-  rmSync(HOME, { recursive: true, force: true });
-  mkdirSync(HOME, { recursive: true });
+  // No other start's, which may still be stopping: pm2 has sockets there. Short, since their paths may not be long.
+  const home = mkdtempSync(join(tmpdir(), "sidegate-pm2-"));
   const pm2 = spawn(
     process.execPath,
     [join(ROOT, "node_modules/pm2/bin/pm2-runtime"), "start", "ecosystem.config.cjs", "--no-auto-exit"],
@@ -89,7 +86,7 @@ async function start(): Promise<number> {
       detached: true,
       env: {
         ...process.env,
-        PM2_HOME: HOME,
+        PM2_HOME: home,
         // One app after the other, each once the one before is ready.
         PM2_CONCURRENT_ACTIONS: "1",
         PM2_FOREGROUND: "1",
@@ -107,7 +104,7 @@ async function start(): Promise<number> {
   const [code, signal] = (await once(pm2, "exit")) as [number | null, NodeJS.Signals | null];
   ended.abort();
   await announced;
-  rmSync(HOME, { recursive: true, force: true });
+  rmSync(home, { recursive: true, force: true });
   return code ?? 128 + (signal === null ? 0 : constants.signals[signal]);
 }
 
