@@ -20,6 +20,7 @@ import { MANAGER_CLAIM, MAX_CLAIM_LENGTH, ticketClaims } from "./guard/ticket.ts
 import { parseManagers } from "./links/manager-address.ts";
 import { flag, HOUR_MS, KIB, listOf, MIB, oneOf, parsed, parsedFrom, text, whole } from "./schema.ts";
 import { parseListenAddress } from "./transports/listen-address.ts";
+import { settlePorts } from "./transports/shared-ports.ts";
 
 export interface Setting<T> {
   /** Reads a value from a flag, the environment or the file. */
@@ -141,7 +142,7 @@ export const settings = {
     "whether the sessions of a manager that has not come back within holdMs go to another one, or end",
   ),
   listen: setting(
-    listOf(listenAddress),
+    parsedFrom(listOf(listenAddress), settlePorts),
     ["tcp://127.0.0.1:7300"],
     "url",
     "where clients arrive: tcp://, tls://, ws://, wss://host:port or unix:/path, with options; may be given more than once",

@@ -23,6 +23,8 @@ export interface ListenAddress extends Omit<ListenOptions, "name"> {
   /** 0 takes any free port; a Unix socket has 0. */
   readonly port: number;
   readonly name: string;
+  /** Of `[::]`: leaves IPv4 to another listener of the same port. */
+  readonly ipv6Only: boolean;
 }
 
 const FORMS = "tcp://host:port, tls://host:port, ws://host:port, wss://host:port or unix:/path";
@@ -45,7 +47,7 @@ export function parseListenAddress(given: string | Readonly<Record<string, unkno
   if (twice !== undefined) throw new Error(`'${url}' has the option '${twice}' twice`);
   const options = parseOptions(url, place.transport, values);
   checkTogether(url, place.transport, options);
-  return { ...options, ...place, name: options.name ?? defaultName(place) };
+  return { ...options, ...place, name: options.name ?? defaultName(place), ipv6Only: false };
 }
 
 /** The address without its options, for people. */
@@ -127,6 +129,7 @@ function checkTogether(url: string, transport: Transport, options: ListenOptions
   }
 }
 
-function defaultName({ transport, host, port }: Place): string {
+/** What a listener is called that is given no name. */
+export function defaultName({ transport, host, port }: Place): string {
   return transport === "unix" ? `unix-${host.split("/").at(-1)}`.slice(0, 128) : `${transport}-${port}`;
 }

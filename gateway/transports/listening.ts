@@ -20,8 +20,8 @@ const MAX_TURNS = 1000;
 export type Bind = (server: Server, address: ListenAddress) => void | Promise<void>;
 
 /** Listens on a TCP port. */
-export function overTcp(server: Server, { host, port, backlog, reusePort }: ListenAddress): void {
-  server.listen({ host, port, backlog, reusePort });
+export function overTcp(server: Server, { host, port, backlog, reusePort, ipv6Only }: ListenAddress): void {
+  server.listen({ host, port, backlog, reusePort, ipv6Only });
 }
 
 /**

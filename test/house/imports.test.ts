@@ -68,6 +68,7 @@ const RULES: Readonly<Record<string, readonly string[]>> = {
     "gateway/links/manager-address.ts",
     "gateway/schema.ts",
     "gateway/transports/listen-address.ts",
+    "gateway/transports/shared-ports.ts",
     "proto",
     "link/secret.ts",
     "process/log.ts",

@@ -150,6 +150,7 @@ describe("an option of a listener", () => {
       host: "127.0.0.1",
       port: 7300,
       name: "tcp-7300",
+      ipv6Only: false,
       reusePort: false,
       backlog: 4096,
       mode: 0o600,
