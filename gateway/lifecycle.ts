@@ -54,10 +54,13 @@ export class Lifecycle implements ManagerHost {
     this.#end = resolve;
   }
 
-  /** Begins: dials the managers. */
+  /** Begins: dials the managers, once it is sure that clients could be listened for. */
   start(managers: readonly ManagerLife[]): void {
     this.#managers = managers;
-    for (const manager of managers) manager.dial();
+    this.#step(async () => {
+      for (const listener of this.#options.listeners) await listener.tryOut();
+      for (const manager of managers) manager.dial();
+    });
   }
 
   /**
@@ -140,7 +143,7 @@ export class Lifecycle implements ManagerHost {
     const { sessions, limits, log } = this.#options;
     await this.#closeListeners();
     sessions.closedFor = "draining";
-    for (const { link } of this.#managers) if (link.up) link.draining({ reason, drainMs });
+    this.#tellDraining(reason, drainMs);
     const allGone = () => sessions.table.usedCount === 0;
     await sessions.waitUntil(allGone, drainMs);
     log.info({ sessions: sessions.liveCount }, "ending the sessions that are left");
@@ -149,6 +152,10 @@ export class Lifecycle implements ManagerHost {
     sessions.cutAll("shutdown");
     await sessions.waitUntil(allGone, limits.shutdownAckMs);
     await this.#stop({ code });
+  }
+
+  #tellDraining(reason: string, drainMs: number): void {
+    for (const { link } of this.#managers) if (link.up) link.draining({ reason, drainMs });
   }
 
   async #closeListeners(): Promise<void> {
@@ -174,6 +181,8 @@ export class Lifecycle implements ManagerHost {
 
   async #fail(error: unknown): Promise<void> {
     if (error instanceof ListenError) {
+      await this.#closeListeners();
+      this.#tellDraining(error.message, 0);
       await this.#stop({ code: ExitCode.listen, message: error.message });
     } else {
       this.#options.log.fatal({ err: error }, "a step of the gateway's life failed");

@@ -8,7 +8,17 @@
  */
 
 import { once } from "node:events";
-import { type BigIntStats, chmodSync, existsSync, linkSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
+import {
+  accessSync,
+  type BigIntStats,
+  chmodSync,
+  constants,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  unlinkSync,
+} from "node:fs";
 import { connect, type Server } from "node:net";
 import { basename, dirname, join } from "node:path";
 
@@ -56,6 +66,17 @@ export async function listenOnPath(
     server.close();
     throw error;
   }
+}
+
+/**
+ * Finds out whether a server could listen at a path, and makes it ready for that: its directory is made, and a file that was left
+ * behind is removed.
+ *
+ * @throws UnixSocketError when the path is taken; the system's errors
+ */
+export async function tryPath(path: string): Promise<void> {
+  await clearPath(path);
+  accessSync(dirname(path), constants.W_OK | constants.X_OK);
 }
 
 /** Removes a file once, as long as it is `own`. One that may not be removed stays, and is replaced by who listens there next. */

@@ -30,6 +30,12 @@ export interface Listener {
   /** What `reload` reads. */
   readonly files: readonly string[];
   /**
+   * Finds out whether it could be opened, without listening.
+   *
+   * @throws ListenError when the address can't be bound
+   */
+  tryOut(): Promise<void>;
+  /**
    * Starts accepting.
    *
    * @throws ListenError when the address can't be bound

@@ -1,7 +1,9 @@
 /** What all who listen on a stream socket's address have in common: to bind it, to say so, and to close it well. */
 
+import cluster from "node:cluster";
+import { lookup } from "node:dns/promises";
 import { once } from "node:events";
-import type { Server } from "node:net";
+import net, { type Server } from "node:net";
 import type { Endpoint } from "../../proto/bodies.ts";
 import { formatListenAddress, type ListenAddress } from "./listen-address.ts";
 import { isWeb } from "./listen-options.ts";
@@ -16,12 +18,36 @@ const QUIET_TURNS = 3;
 /** A listener to which somebody arrives at every turn closes all the same after this many. */
 const MAX_TURNS = 1000;
 
-/** Makes a server listen; an error may also come as an event. */
-export type Bind = (server: Server, address: ListenAddress) => void | Promise<void>;
+/** A kind of address, and how a server comes to listen there. */
+export interface Place {
+  /** Makes a server listen; an error may also come as an event. */
+  bind(server: Server, address: ListenAddress): void | Promise<void>;
+  /** Finds out whether it could, without listening: nobody can arrive. */
+  tryOut(address: ListenAddress): Promise<void>;
+  /** Gives up what `bind` has taken beside the server's socket, right before that is closed. */
+  release?(): void;
+}
 
-/** Listens on a TCP port. */
-export function overTcp(server: Server, { host, port, backlog, reusePort, ipv6Only }: ListenAddress): void {
-  server.listen({ host, port, backlog, reusePort, ipv6Only });
+/** A TCP port. */
+export const overTcp: Place = {
+  bind(server, { host, port, backlog, reusePort, ipv6Only }) {
+    server.listen({ host, port, backlog, reusePort, ipv6Only });
+  },
+  async tryOut({ host, port, reusePort, ipv6Only }) {
+    // An older Node can't bind without listening; the workers of a cluster share a port, which each would find in use.
+    if (net.BoundSocket === undefined || cluster.isWorker) return;
+    const { address } = await lookup(host);
+    new net.BoundSocket({ host: address, port, reusePort, ipv6Only }).close();
+  },
+};
+
+/** @throws ListenError when a server could not listen there */
+export async function tryOut(address: ListenAddress, place: Place): Promise<void> {
+  try {
+    await place.tryOut(address);
+  } catch (error) {
+    throw listenError(error as NodeJS.ErrnoException, address);
+  }
 }
 
 /**
@@ -30,10 +56,10 @@ export function overTcp(server: Server, { host, port, backlog, reusePort, ipv6On
  * @returns the port; that of the address where it has none
  * @throws ListenError when the address can't be bound
  */
-export async function listen(server: Server, address: ListenAddress, bind: Bind): Promise<number> {
+export async function listen(server: Server, address: ListenAddress, place: Place): Promise<number> {
   const listening = once(server, "listening");
   try {
-    await Promise.all([listening, bind(server, address)]);
+    await Promise.all([listening, place.bind(server, address)]);
   } catch (error) {
     throw listenError(error as NodeJS.ErrnoException, address);
   }

@@ -14,6 +14,7 @@ import {
   listenError,
   overTcp,
   traitsOf,
+  tryOut,
 } from "./listening.ts";
 import { PolledChannel } from "./polled-channel.ts";
 import type { Peer, Poller } from "./poller.ts";
@@ -48,6 +49,10 @@ export class PolledListener implements Listener {
   }
 
   reload(): void {}
+
+  tryOut(): Promise<void> {
+    return tryOut(this.address, overTcp);
+  }
 
   async open(): Promise<void> {
     // Node resolves the address and binds it; that is all that its server is there for.

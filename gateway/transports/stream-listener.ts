@@ -9,15 +9,21 @@ import type { Endpoint } from "../../proto/bodies.ts";
 import type { Arrival } from "./connection.ts";
 import type { ListenAddress } from "./listen-address.ts";
 import type { AcceptSink, Listener, ListenerTraits } from "./listener.ts";
-import { type Bind, closeWhenQuiet, endpointOf, KEEP_ALIVE_SECONDS, listen, traitsOf } from "./listening.ts";
+import {
+  closeWhenQuiet,
+  endpointOf,
+  KEEP_ALIVE_SECONDS,
+  listen,
+  type Place,
+  traitsOf,
+  tryOut,
+} from "./listening.ts";
 
 /** What a transport adds to a listener. */
 export interface Transported {
   /** Makes an arrival of a socket that was accepted paused. */
   readonly arrive: (accepted: Socket) => Arrival;
-  readonly bind: Bind;
-  /** Gives up what `bind` has taken beside the server's socket, right before that is closed. */
-  readonly unbind?: () => void;
+  readonly place: Place;
   readonly files?: readonly string[];
   readonly reload?: () => void;
 }
@@ -69,15 +75,19 @@ export class StreamListener implements Listener {
     this.#transported.reload?.();
   }
 
+  tryOut(): Promise<void> {
+    return tryOut(this.address, this.#transported.place);
+  }
+
   async open(): Promise<void> {
-    this.#port = await listen(this.#server, this.address, this.#transported.bind);
+    this.#port = await listen(this.#server, this.address, this.#transported.place);
   }
 
   close(): Promise<void> {
     return closeWhenQuiet(
       () => this.#accepted,
       () => {
-        this.#transported.unbind?.();
+        this.#transported.place.release?.();
         this.#server.close();
       },
     );

@@ -6,5 +6,5 @@ import type { Transported } from "./stream-listener.ts";
 import { streamArrivals, type TransportContext } from "./streams.ts";
 
 export function tcpTransport(address: ListenAddress, context: TransportContext): Transported {
-  return { arrive: streamArrivals(address, context, []), bind: overTcp };
+  return { arrive: streamArrivals(address, context, []), place: overTcp };
 }

@@ -20,7 +20,7 @@ export function tlsTransport(address: ListenAddress, context: TransportContext):
   const layer = new TlsLayer(address);
   return {
     arrive: streamArrivals(address, context, [layer.step]),
-    bind: overTcp,
+    place: overTcp,
     files: layer.files,
     reload: () => layer.reload(),
   };

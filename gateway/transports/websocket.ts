@@ -38,7 +38,7 @@ export function webSocketTransport(address: ListenAddress, context: TransportCon
       const isProxy = forwarded !== "off" && trusted.has(peerAddress(accepted));
       return new Handshake(accepted, proxy !== "off" || isProxy, steps, establish);
     },
-    bind: overTcp,
+    place: overTcp,
     ...(tls !== undefined && { files: tls.files, reload: () => tls.reload() }),
   };
 }

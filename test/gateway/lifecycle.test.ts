@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import { toGateway } from "../../proto/from-manager.ts";
 import { slotOf } from "../../proto/session-id.ts";
 import { TestClient } from "../helpers/client.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
+import { freePort } from "../helpers/pm2.ts";
 import { redialled, startRawManager } from "../helpers/raw-manager.ts";
 import { type RawRigOptions, startRawRig } from "../helpers/raw-rig.ts";
-import { managerOf, type Settings, startTestGateway } from "../helpers/rig.ts";
+import { managerOf, type Settings, socketPath, startTestGateway } from "../helpers/rig.ts";
 import { next, until } from "../helpers/wait.ts";
 
 const registered = (
@@ -16,6 +17,50 @@ const registered = (
   registration: RawRigOptions["registration"] = {},
   clock?: FakeClock,
 ) => startRawRig(t, { settings, registration, extra: clock === undefined ? {} : { clock } });
+
+/** Listens on a port of loopback as another process would. */
+async function take(t: TestContext, port: number): Promise<number> {
+  const server = createServer().listen(port, "127.0.0.1");
+  await next(server, "listening");
+  t.after(() => server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+describe("a gateway that could never listen", () => {
+  const places: readonly (readonly [string, (t: TestContext) => string | Promise<string>, RegExp])[] = [
+    [
+      "on a port that is taken",
+      async (t) => `tcp://127.0.0.1:${await take(t, 0)}`,
+      /another process listens/,
+    ],
+    [
+      "on a WebSocket's port that is taken",
+      async (t) => `ws://127.0.0.1:${await take(t, 0)}`,
+      /another process/,
+    ],
+    ["on an address of another machine", () => "tcp://192.0.2.1:0", /this machine has no such address/],
+    ["where something else is", () => "unix:/dev/null", /is not a socket/],
+    [
+      "below what is no directory",
+      () => "unix:/dev/null/game.sock",
+      /^cannot listen on unix:\/dev\/null\/game/,
+    ],
+  ];
+
+  for (const [where, place, why] of places) {
+    test(`ends before it dials anybody: ${where}`, async (t) => {
+      let dialled = 0;
+      const manager = createServer(() => dialled++).listen(socketPath(t));
+      t.after(() => manager.close());
+      const listen = ["tcp://127.0.0.1:0?name=free", await place(t)];
+      const gateway = await startTestGateway(t, `unix:${manager.address()}`, { listen });
+      const { code, message } = await gateway.ended;
+      assert.equal(code, 3);
+      assert.match(message ?? "", why);
+      assert.equal(dialled, 0);
+    });
+  }
+});
 
 describe("registration", () => {
   test("says who the gateway is, and tells the bound addresses before any client is let in", async (t) => {
@@ -122,21 +167,24 @@ describe("registration", () => {
     assert.match(message ?? "", /only version 2/);
   });
 
-  test("ends the gateway with its own exit code when a port is taken, and lets go of the others", async (t) => {
-    const taken = createServer().listen(0, "127.0.0.1");
-    await next(taken, "listening");
-    t.after(() => taken.close());
-    const { port } = taken.address() as { port: number };
+  test("ends the gateway with its own exit code when a port is taken by then, and it says that it goes", async (t) => {
+    const port = await freePort();
     const raw = await startRawManager(t);
     const listen = ["tcp://127.0.0.1:0?name=first", `tcp://127.0.0.1:${port}?name=second`];
     const gateway = await startTestGateway(t, raw.link, { listen });
     const link = await raw.nextLink();
+    await take(t, port);
     link.register();
     const { code, message } = await gateway.ended;
     assert.equal(code, 3);
     assert.match(message ?? "", new RegExp(`tcp://127.0.0.1:${port}: another process listens there`));
     await link.untilClosed();
-    assert.equal(link.all("listening").length, 0);
+    assert.deepEqual(
+      link.heard.map(({ type }) => type),
+      ["register", "draining"],
+    );
+    assert.deepEqual((await link.wait("draining")).body, { reason: message, drainMs: 0 });
+    await assert.rejects(TestClient.connect(gateway.endpoints[0]?.port ?? 0), "the first listener is closed");
   });
 });
 

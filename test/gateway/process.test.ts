@@ -6,6 +6,7 @@ import { toGateway } from "../../proto/from-manager.ts";
 import { TestClient } from "../helpers/client.ts";
 import { TestProcess } from "../helpers/process.ts";
 import { startRawManager } from "../helpers/raw-manager.ts";
+import { socketPath } from "../helpers/rig.ts";
 import { next, until } from "../helpers/wait.ts";
 
 const MAIN = "gateway/main.ts";
@@ -90,15 +91,13 @@ describe("the gateway's process", () => {
     assert.equal(gateway.stdout, "");
   });
 
-  test("ends with 3 and one clear line when its port is in use", async (t) => {
+  test("ends with 3 and one clear line when its port is in use, before a manager answers", async (t) => {
     const taken = createServer().listen(0, "127.0.0.1");
     await next(taken, "listening");
     t.after(() => taken.close());
     const { port } = taken.address() as { port: number };
-    const raw = await startRawManager(t);
-    const gateway = new TestProcess(t, MAIN, ["--manager", raw.link, "--listen", `tcp://127.0.0.1:${port}`]);
-    const link = await raw.nextLink();
-    link.register();
+    const nobody = `unix:${socketPath(t)}`;
+    const gateway = new TestProcess(t, MAIN, ["--manager", nobody, "--listen", `tcp://127.0.0.1:${port}`]);
     assert.equal((await gateway.exited).code, 3);
     assert.equal(gateway.stderr, "");
     const last = gateway.log().at(-1);
