@@ -4,12 +4,21 @@
  * theirs may be lost, and the gateway's memory must stay bounded. Three processes: the gateway on a core of its
  * own; the honest clients with the manager, and the attacker, which gives way to them, on another.
  *
+ * Then the trials (attack/neighbours/): a hundred honest clients say lines on a gateway with default settings, while
+ * others take more than their share of it.
+ *
+ *     --only a,b            these attacks and trials only
+ *     --clients 1,10        the trials with so many clients
+ *     --seconds N           how long each goes on (30)
+ *     --manager node        behind the trials' gateways is the reference manager, and not the one in C
+ *     --gateway DIR         the trials' gateways are of another checkout
+ *
  * Needs two cores, `taskset` and gcc, and says so.
  */
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -18,6 +27,11 @@ import { Attacker } from "./attack/attacker.ts";
 import { attacks } from "./attack/attacks/index.ts";
 import { AttackedGateway } from "./attack/gateway.ts";
 import { HonestClients } from "./attack/honest.ts";
+import { trialLine, trialTable } from "./attack/neighbours/report.ts";
+import { carryOutTrial, type TrialOutcome } from "./attack/neighbours/run.ts";
+import { type ManagerKind, managerKinds, prepare, type Troupe } from "./attack/neighbours/stage.ts";
+import type { Trial } from "./attack/neighbours/trial.ts";
+import { trials } from "./attack/neighbours/trials/index.ts";
 import { Newcomers } from "./attack/newcomers.ts";
 import { isGood, judge, type Outcome } from "./attack/outcome.ts";
 import { gatewayFlags } from "./attack/profile.ts";
@@ -39,18 +53,36 @@ const { values } = parseArgs({
   options: {
     seconds: { type: "string", default: "30" },
     only: { type: "string", default: "" },
+    clients: { type: "string" },
+    manager: { type: "string", default: "c" },
+    gateway: { type: "string", default: join(import.meta.dirname, "..") },
     json: { type: "string" },
     "gateway-node-flags": { type: "string", default: "" },
   },
 });
 
-function chosenAttacks(): readonly Attack[] {
-  if (values.only === "") return attacks;
-  return values.only.split(",").map((name) => {
-    const attack = attacks.find((one) => one.name === name);
-    if (attack !== undefined) return attack;
-    throw new Error(`no attack is named '${name}': ${attacks.map((one) => one.name).join(", ")}`);
-  });
+/** What is to be run. */
+interface Chosen {
+  readonly attacks: readonly Attack[];
+  readonly trials: readonly Trial[];
+}
+
+function choose(): Chosen {
+  if (values.only === "") return { attacks, trials };
+  const names = values.only.split(",");
+  const known = [...attacks, ...trials].map(({ name }) => name);
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new Error(`no attack is named '${unknown}': ${known.join(", ")}`);
+  return {
+    attacks: attacks.filter(({ name }) => names.includes(name)),
+    trials: trials.filter(({ name }) => names.includes(name)),
+  };
+}
+
+function chosenManager(): ManagerKind {
+  const kind = managerKinds.find((one) => one === values.manager);
+  if (kind === undefined) throw new Error(`--manager must be ${managerKinds.join(" or ")}`);
+  return kind;
 }
 
 /** The parts of a run. */
@@ -118,17 +150,23 @@ class Broadcasts {
   }
 }
 
-async function run(processes: Processes, cores: Cores, directory: string): Promise<Outcome[]> {
-  const seconds = Number(values.seconds);
-  const chosen = chosenAttacks();
-  const attacker = new Attacker(processes, cores.load, directory);
-  const core = cores.gateway.at(-1) ?? 0;
-  const nodeFlags = values["gateway-node-flags"].split(" ").filter((flag) => flag !== "");
-  const gateway = await AttackedGateway.start(processes, core, directory, nodeFlags);
+/** What a run has. */
+interface Run {
+  readonly processes: Processes;
+  readonly cores: Cores;
+  readonly directory: string;
+  readonly attacker: Attacker;
+  readonly seconds: number;
+  readonly nodeFlags: readonly string[];
+}
+
+async function runAttacks(chosen: readonly Attack[], run: Run): Promise<Outcome[]> {
+  const { processes, cores, directory, attacker, seconds, nodeFlags } = run;
+  if (chosen.length === 0) return [];
+  const gateway = await AttackedGateway.start(processes, cores.gateway.at(-1) ?? 0, directory, nodeFlags);
   const { stream } = gateway.ports;
   const honest = new HonestClients(gateway.ports, HONEST);
   const stage = { attacker, gateway, honest, newcomers: new Newcomers(stream) };
-  console.log(`Node ${process.version}; the gateway on core ${core}, everything else on core ${cores.load}`);
   console.log(`gateway: ${gatewayFlags().join(" ")}\n`);
   const outcomes: Outcome[] = [];
   for (const attack of chosen) {
@@ -143,6 +181,21 @@ async function run(processes: Processes, cores: Cores, directory: string): Promi
   return outcomes;
 }
 
+async function runTrials(chosen: readonly Trial[], run: Run): Promise<TrialOutcome[]> {
+  if (chosen.length === 0) return [];
+  const troupe: Troupe = { ...run, manager: chosenManager(), gatewayRoot: resolve(values.gateway) };
+  prepare(troupe);
+  const outcomes: TrialOutcome[] = [];
+  for (const trial of chosen) {
+    for (const clients of values.clients?.split(",").map(Number) ?? trial.clients) {
+      const outcome = await carryOutTrial(trial, clients, run.seconds, run.attacker, troupe);
+      outcomes.push(outcome);
+      console.log(trialLine(outcome));
+    }
+  }
+  return outcomes;
+}
+
 const processes = new Processes();
 const directory = mkdtempSync(join(tmpdir(), "sidegate-attack-"));
 process.on("exit", () => {
@@ -150,7 +203,26 @@ process.on("exit", () => {
   rmSync(directory, { recursive: true, force: true });
 });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(1));
-const outcomes = await run(processes, takeCores(), directory);
-console.log(`\n${tables(outcomes)}`);
-if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(outcomes, null, 2)}\n`);
-process.exit(outcomes.every(({ verdict }) => isGood(verdict)) ? 0 : 1);
+const chosen = choose();
+const cores = takeCores();
+const run: Run = {
+  processes,
+  cores,
+  directory,
+  attacker: new Attacker(processes, cores.load, directory),
+  seconds: Number(values.seconds),
+  nodeFlags: values["gateway-node-flags"].split(" ").filter((flag) => flag !== ""),
+};
+console.log(
+  `Node ${process.version}; the gateway on core ${cores.gateway.at(-1)}, everything else on core ${cores.load}`,
+);
+const outcomes = await runAttacks(chosen.attacks, run);
+const trialOutcomes = await runTrials(chosen.trials, run);
+if (outcomes.length > 0) console.log(`\n${tables(outcomes)}`);
+if (trialOutcomes.length > 0) console.log(`\n${trialTable(trialOutcomes)}`);
+if (values.json !== undefined)
+  writeFileSync(values.json, `${JSON.stringify([...outcomes, ...trialOutcomes], null, 2)}\n`);
+const good =
+  outcomes.every(({ verdict }) => isGood(verdict)) &&
+  trialOutcomes.every(({ complaints }) => complaints.length === 0);
+process.exit(good ? 0 : 1);

@@ -38,6 +38,15 @@ function hasOpenssl(): boolean {
 }
 
 /**
+ * Compiles the manager alone into `directory`, and gives its path.
+ *
+ * @throws Error when there is no gcc, or it finds fault
+ */
+export function buildManager(directory: string): string {
+  return compile(directory, "manager", ["manager.c"], []);
+}
+
+/**
  * Compiles them into `directory`.
  *
  * @throws Error when there is no gcc, or it finds fault
@@ -49,7 +58,7 @@ export function build(directory: string): Programs {
   return {
     load: compile(directory, "load", ofLoad, tls ? ["-DWITH_TLS", "-lssl", "-lcrypto"] : []),
     echo: compile(directory, "echo", ["echo.c"], []),
-    manager: compile(directory, "manager", ["manager.c"], []),
+    manager: buildManager(directory),
     gateway: compile(directory, "gateway", ["gateway.c"], []),
     tls,
   };

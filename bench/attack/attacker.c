@@ -168,14 +168,16 @@ static void on_event(struct client *client, uint32_t events) {
   if (events & EPOLLERR) {
     client->target->reset_by_peer++;
     discard(client);
-  } else if (events & EPOLLIN) {
+    return;
+  }
+  if (events & EPOLLIN) {
     listen_to(client);
   } else if (events & (EPOLLHUP | EPOLLRDHUP)) {
     client->target->finished_by_peer++;
     discard(client);
-  } else if (events & EPOLLOUT) {
-    if (speak(client)) watch(client, EPOLL_CTL_MOD, wanted(client));
   }
+  /* Who floods and is answered has both to do each time. */
+  if (client->fd >= 0 && events & EPOLLOUT && speak(client)) watch(client, EPOLL_CTL_MOD, wanted(client));
 }
 
 static void drip(struct client *client, double now) {

@@ -1,11 +1,11 @@
 /** The gateway that is attacked: a process of its own on a core of its own, and what it costs while it is watched. */
 
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { type Gateway, ManagerServer } from "../../manager-stub/index.ts";
 import type { Processes, Program } from "../processes.ts";
+import { cpuMs, rssMiB, socketsMiB } from "./kernel.ts";
 import { makeBroadcast } from "./message.ts";
 import { CAPACITY, gatewayFlags, type ListenerName, type Ports } from "./profile.ts";
 
@@ -31,9 +31,6 @@ export interface Cost {
 }
 
 const PING_MS = 1000;
-const PAGE_BYTES = 4096;
-/** The kernel counts processor time in steps of this. */
-const TICK_MS = 10;
 const SAMPLE_MS = 50;
 /** How long what an attack has left behind may take to be gone: longer than every timeout of the profile. */
 const SETTLE_MS = 20_000;
@@ -217,31 +214,4 @@ function countsOf({ vitals }: Gateway): Counts {
 function difference(before: Moved, after: Moved): Moved {
   const moved = Object.entries(after).map(([name, count]) => [name, count - (before[name] ?? 0)] as const);
   return Object.fromEntries(moved.filter(([, count]) => count > 0));
-}
-
-function rssMiB(pid: number): number {
-  const pages = readKernel(`${pid}/statm`).split(" ")[1];
-  return (Number(pages ?? 0) * PAGE_BYTES) / 2 ** 20;
-}
-
-/** Memory that the kernel holds for TCP. */
-function socketsMiB(): number {
-  const pages = /^TCP:.* mem (\d+)/m.exec(readKernel("net/sockstat"))?.[1];
-  return (Number(pages ?? 0) * PAGE_BYTES) / 2 ** 20;
-}
-
-/** User and system time of a process. */
-function cpuMs(pid: number): number {
-  // The name before it may have blanks and brackets.
-  const fields = readKernel(`${pid}/stat`).split(") ").at(-1)?.split(" ") ?? [];
-  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * TICK_MS;
-}
-
-/** A file of the kernel's; empty when what it tells of is gone, which is seen elsewhere. */
-function readKernel(file: string): string {
-  try {
-    return readFileSync(`/proc/${file}`, "utf8");
-  } catch {
-    return "";
-  }
 }

@@ -3,8 +3,8 @@
 import type { Attack } from "./attack.ts";
 import type { AssaultResult, TargetResult } from "./attacker.ts";
 import type { Moved } from "./gateway.ts";
-import type { RoundTrips } from "./honest.ts";
 import { isGood, type Outcome } from "./outcome.ts";
+import { table, trips, whole } from "./table.ts";
 
 /** Two tables. */
 export function tables(outcomes: readonly Outcome[]): string {
@@ -75,20 +75,7 @@ export function verdictLine({
   return `${isGood(verdict) ? "ok" : "NOT OK"} ${name}: ${[lost, memory, trip, ...missed].join("; ")}`;
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  return [line(head), `|${"---|".repeat(head.length)}`, ...rows.map(line)].join("\n");
-}
-
-function trips({ p50Ms, p99Ms, maxMs }: RoundTrips): string {
-  return [p50Ms, p99Ms, maxMs].map((ms) => ms.toFixed(1)).join(" / ");
-}
-
 function moved(counts: Moved): string {
   const parts = Object.entries(counts).map(([name, count]) => `${name} ${count}`);
   return parts.length === 0 ? "none" : parts.join(", ");
-}
-
-function whole(value: number): string {
-  return value.toFixed(0);
 }

@@ -3,7 +3,8 @@
  * one read brought in one write. Echoing, it sends each `Msg` back to who said it. Broadcasting, it takes each
  * byte that a client says for the order to send everybody 2^byte bytes; a byte of 0 is a greeting, and is echoed.
  *
- * It tells each gateway that listens, with its ports, and for each line on standard input what it has counted.
+ * It tells each gateway that listens, with its ports, and for each line on standard input what it has counted, and the
+ * last heartbeat's body as it came, in hexadecimal digits.
  */
 
 #include <errno.h>
@@ -22,6 +23,9 @@ enum { MAX_LINKS = 16, MAX_EVENTS = 32, READ_BYTES = 256 * 1024, MAX_BROADCAST_B
 
 /* Numbered frames are acknowledged after so many bytes, or so long after the first. */
 enum { ACK_BYTES = 64 * 1024, ACK_MS = 100 };
+
+/* A heartbeat that is longer is not told. */
+enum { MAX_PING_BYTES = 16 * 1024 };
 
 enum tags { ASKED = MAX_LINKS, LISTENER };
 
@@ -42,6 +46,8 @@ static struct link links[MAX_LINKS];
 static unsigned link_count;
 static uint64_t capacity, ping_ms;
 static bool broadcasts_only;
+static uint8_t last_ping[MAX_PING_BYTES];
+static size_t last_ping_bytes;
 static uint64_t joins, leaves, messages, bytes_in, bytes_out, broadcasts, reads, writes;
 
 static void reply_registered(struct link *link)
@@ -67,6 +73,12 @@ static void reply_registered(struct link *link)
 	put_number(out, 0);
 	end_frame(out, frame);
 	link->registered = true;
+}
+
+static void keep_ping(struct value ping)
+{
+	last_ping_bytes = ping.length > sizeof last_ping ? 0 : ping.length;
+	memcpy(last_ping, ping.bytes, last_ping_bytes);
 }
 
 static void reply_pong(struct link *link, struct value ping)
@@ -172,6 +184,7 @@ static void received(struct link *link, uint32_t type, const uint8_t *data, size
 		message(link, session, data + SESSION_BYTES, length - SESSION_BYTES);
 		return;
 	case FROM_PING:
+		keep_ping((struct value){data, length});
 		reply_pong(link, (struct value){data, length});
 		return;
 	case FROM_REGISTER:
@@ -272,8 +285,10 @@ static void tell(void)
 {
 	printf("{\"open\":%" PRIu64 ",\"joins\":%" PRIu64 ",\"leaves\":%" PRIu64 ",\"bytesIn\":%" PRIu64
 	       ",\"bytesOut\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"broadcasts\":%" PRIu64 ",\"reads\":%" PRIu64
-	       ",\"writes\":%" PRIu64 "}\n",
+	       ",\"writes\":%" PRIu64 ",\"ping\":\"",
 	       joins - leaves, joins, leaves, bytes_in, bytes_out, messages, broadcasts, reads, writes);
+	for (size_t i = 0; i < last_ping_bytes; i++) printf("%02x", last_ping[i]);
+	printf("\"}\n");
 	fflush(stdout);
 }
 
