@@ -73,8 +73,13 @@ export class Program {
 
   /** Asks it for a line, and gives that. */
   ask<T>(): Promise<T> {
-    this.#child.stdin?.write("\n");
+    this.nudge();
     return this.next<T>();
+  }
+
+  /** Asks it for a line that somebody waits for already. */
+  nudge(): void {
+    this.#child.stdin?.write("\n");
   }
 
   /** Why it ended, in one line. */

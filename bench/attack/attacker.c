@@ -1,13 +1,14 @@
 /*
  * The attacker: many connections from many loopback addresses, each of which says what it was told to and then
- * drips, floods, stays silent or goes. It ends by itself, or when its standard input is closed, and prints
- * what it achieved as one line of JSON.
+ * drips, floods, stays silent or goes. It ends by itself, or when it is told a line on its standard input, and prints
+ * what it achieved as one line of JSON. When its standard input is closed it ends too.
  */
 
 #include "spec.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS = 512, WALK_MS = 5, STARTS_A_TURN = 64, SINK_BYTES = 65536 };
+enum { EVENTS = 512, STARTS_A_TURN = 64, SINK_BYTES = 65536 };
+/* All of them are looked at this often, and when they are few more often. */
+enum { WALK_MS = 5, FEW = 500, WALK_FEW_MS = 1 };
 
 struct client {
   int fd;
@@ -56,13 +59,17 @@ static uint32_t wanted(const struct client *client) {
   return events;
 }
 
+static void hang_up(struct client *client) {
+  close(client->fd);
+  client->fd = -1;
+  unused[unused_count++] = (int)(client - clients);
+}
+
 /* Ends a connection with a reset, so that its port is free again at once. */
 static void discard(struct client *client) {
   const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
   setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-  close(client->fd);
-  client->fd = -1;
-  unused[unused_count++] = (int)(client - clients);
+  hang_up(client);
 }
 
 static int dial(const struct target *target) {
@@ -71,6 +78,8 @@ static int dial(const struct target *target) {
   const int yes = 1;
   /* The port is chosen by connect, which knows which ones are free for this very destination. */
   setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
+  /* Each drip is to be a segment, and a read of the gateway's. */
+  if (target->every_ms > 0) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
   if (target->receive_buffer > 0)
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &target->receive_buffer, sizeof target->receive_buffer);
   const struct sockaddr_in from = {
@@ -117,7 +126,9 @@ static void on_connected(struct client *client) {
   client->connected = 1;
   client->target->connected++;
   if (target->hold_ms >= 0) client->leaves_at = now + (double)target->hold_ms;
-  client->drips_at = now + (double)target->every_ms;
+  /* Each at a time of its own, so that a read of the gateway's has one drip of one client. */
+  double place = (double)(client - clients) / (double)spec.clients;
+  client->drips_at = now + (double)target->every_ms * (1 + place);
 }
 
 /* Sends what is left of the greeting, and then, if it floods, a piece of the flood. */
@@ -183,9 +194,12 @@ static void on_event(struct client *client, uint32_t events) {
 static void drip(struct client *client, double now) {
   const struct target *target = client->target;
   if (target->tail_bytes == 0 || target->every_ms == 0 || now < client->drips_at) return;
-  client->drips_at = now + (double)target->every_ms;
-  ssize_t bytes = send(client->fd, target->tail + client->tail_sent % target->tail_bytes, 1, MSG_NOSIGNAL);
-  if (sent(client, bytes) && bytes > 0) client->tail_sent++;
+  while (client->drips_at <= now) client->drips_at += (double)target->every_ms;
+  size_t from = client->tail_sent % target->tail_bytes;
+  size_t left = target->tail_bytes - from;
+  ssize_t bytes =
+      send(client->fd, target->tail + from, left < target->drip_bytes ? left : target->drip_bytes, MSG_NOSIGNAL);
+  if (sent(client, bytes) && bytes > 0) client->tail_sent += (size_t)bytes;
 }
 
 static void walk(double now) {
@@ -194,7 +208,8 @@ static void walk(double now) {
     if (client->fd < 0 || !client->connected) continue;
     if (client->leaves_at >= 0 && now >= client->leaves_at) {
       client->target->left++;
-      discard(client);
+      if (client->target->closes) hang_up(client);
+      else discard(client);
     } else {
       drip(client, now);
     }
@@ -204,6 +219,7 @@ static void walk(double now) {
 /* Starts those who are due, but not so many at once that nobody else has a turn. */
 static void start_due(double elapsed_ms, uint64_t *started) {
   for (int i = 0; i < STARTS_A_TURN && unused_count > 0; i++) {
+    if (spec.total > 0 && *started >= (uint64_t)spec.total) return;
     if (spec.rate > 0 && (double)*started >= elapsed_ms / 1e3 * spec.rate) return;
     start(&spec.targets[*started % (uint64_t)spec.target_count]);
     ++*started;
@@ -244,8 +260,21 @@ static void prepare(void) {
     clients[i].fd = -1;
     unused[unused_count++] = (int)i;
   }
-  struct epoll_event hang_up = {.events = EPOLLRDHUP, .data.u64 = UINT64_MAX};
-  epoll_ctl(poller, EPOLL_CTL_ADD, STDIN_FILENO, &hang_up);
+  struct epoll_event told = {.events = EPOLLIN | EPOLLRDHUP, .data.u64 = UINT64_MAX};
+  epoll_ctl(poller, EPOLL_CTL_ADD, STDIN_FILENO, &told);
+}
+
+static int is_over(double elapsed_ms, uint64_t started) {
+  if (elapsed_ms >= spec.seconds * 1e3) return 1;
+  return spec.total > 0 && started >= (uint64_t)spec.total && unused_count == spec.clients;
+}
+
+/* Gives whether it is told to end; without whoever started it, it ends at once. */
+static int told_to_end(void) {
+  char text[64];
+  ssize_t bytes = read(STDIN_FILENO, text, sizeof text);
+  if (bytes <= 0) exit(1);
+  return memchr(text, '\n', (size_t)bytes) != NULL;
 }
 
 int main(int argc, char **argv) {
@@ -260,15 +289,16 @@ int main(int argc, char **argv) {
   const double begun = now_ms();
   double walked = begun;
   double now = begun;
-  while (now - begun < spec.seconds * 1e3) {
+  int told = 0;
+  while (!told && !is_over(now - begun, started)) {
     start_due(now - begun, &started);
     int count = epoll_wait(poller, events, EVENTS, 1);
     for (int i = 0; i < count; i++) {
-      if (events[i].data.u64 == UINT64_MAX) return 1;
-      on_event(&clients[events[i].data.u64], events[i].events);
+      if (events[i].data.u64 == UINT64_MAX) told = told_to_end();
+      else on_event(&clients[events[i].data.u64], events[i].events);
     }
     now = now_ms();
-    if (now - walked < WALK_MS) continue;
+    if (now - walked < (spec.clients > FEW ? WALK_MS : WALK_FEW_MS)) continue;
     walk(now);
     walked = now;
   }

@@ -5,9 +5,9 @@
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { setPriority } from "node:os";
 import { join } from "node:path";
-import type { Processes } from "../processes.ts";
+import type { Processes, Program } from "../processes.ts";
+import { setNiceness } from "./niceness.ts";
 
 /** One kind of client that attacks. */
 export interface Target {
@@ -25,11 +25,15 @@ export interface Target {
   readonly hello?: Buffer;
   /** It shuts down its sending side behind that; default false. */
   readonly finishes?: boolean;
-  /** Sent behind that again and again: a byte each `everyMs`, or without it as much as is taken. */
+  /** Sent behind that again and again: `dripBytes` each `everyMs`, or without it as much as is taken. */
   readonly tail?: Buffer;
   readonly everyMs?: number;
-  /** After so long it resets the connection; none: it stays until it is cut. */
+  /** Default 1. */
+  readonly dripBytes?: number;
+  /** After so long it leaves, with a reset; none: it stays until it is cut. */
   readonly holdMs?: number;
+  /** It leaves with a FIN instead; default false. */
+  readonly closes?: boolean;
 }
 
 /** Connections that go to targets in turn. */
@@ -38,6 +42,8 @@ export interface Assault {
   readonly clients: number;
   /** New ones a second; 0: as fast as it goes. */
   readonly rate: number;
+  /** So many come in all, and it is over when they are gone; default: without end. */
+  readonly total?: number;
   readonly targets: readonly Target[];
 }
 
@@ -90,17 +96,22 @@ export class Attacker {
   }
 
   /** @throws Error when it ends otherwise than by itself */
-  async run(assault: Assault, seconds: number): Promise<AssaultResult> {
+  run(assault: Assault, seconds: number): Promise<AssaultResult> {
+    return this.start(assault, seconds).next<AssaultResult>();
+  }
+
+  /** Starts it; it says what it achieved at its end, or when it is asked. */
+  start(assault: Assault, seconds: number, niceness = ATTACKER_NICENESS): Program {
     const file = join(this.#directory, "assault");
     writeFileSync(file, describe(assault, seconds));
     const program = this.#processes.start("attacker", this.#core, [this.#program, file]);
-    setPriority(program.pid, ATTACKER_NICENESS);
-    return program.next<AssaultResult>();
+    setNiceness(program.pid, niceness);
+    return program;
   }
 }
 
 /** The lines that spec.c reads. */
-function describe({ clients, rate, targets }: Assault, seconds: number): string {
+function describe({ clients, rate, total = 0, targets }: Assault, seconds: number): string {
   const lines = targets.map((one) =>
     [
       "target",
@@ -112,12 +123,14 @@ function describe({ clients, rate, targets }: Assault, seconds: number): string 
       (one.reads ?? true) ? "reads" : "deaf",
       one.finishes ? "finishes" : "stays",
       one.holdMs ?? -1,
+      one.closes ? "closes" : "resets",
       one.everyMs ?? 0,
+      one.dripBytes ?? 1,
       hex(one.hello),
       hex(one.tail),
     ].join(" "),
   );
-  return `${[`seconds ${seconds}`, `clients ${clients}`, `rate ${rate}`, ...lines].join("\n")}\n`;
+  return `${[`seconds ${seconds}`, `clients ${clients}`, `rate ${rate}`, `total ${total}`, ...lines].join("\n")}\n`;
 }
 
 function hex(bytes: Buffer | undefined): string {

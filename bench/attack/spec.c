@@ -47,7 +47,9 @@ static void parse_target(struct target *target, char *rest) {
   target->reads = strcmp(word(&rest), "reads") == 0;
   target->finishes = strcmp(word(&rest), "finishes") == 0;
   target->hold_ms = atol(word(&rest));
+  target->closes = strcmp(word(&rest), "closes") == 0;
   target->every_ms = atol(word(&rest));
+  target->drip_bytes = (size_t)atol(word(&rest));
   target->hello = parse_hex(word(&rest), &target->hello_bytes);
   target->tail = parse_hex(word(&rest), &target->tail_bytes);
 }
@@ -62,6 +64,7 @@ void read_spec(struct spec *spec, const char *path) {
     if (sscanf(line, "seconds %lf", &spec->seconds) == 1) continue;
     if (sscanf(line, "clients %ld", &spec->clients) == 1) continue;
     if (sscanf(line, "rate %lf", &spec->rate) == 1) continue;
+    if (sscanf(line, "total %ld", &spec->total) == 1) continue;
     if (strncmp(line, "target ", 7) != 0) die("not understood", line);
     if (spec->target_count == MAX_TARGETS) die("too many targets", line);
     parse_target(&spec->targets[spec->target_count++], line + 7);

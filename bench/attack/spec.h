@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MAX_TARGETS = 64 };
+enum { MAX_TARGETS = 256 };
 
 /* One kind of client: where it goes, and what it does there. */
 struct target {
@@ -21,15 +21,18 @@ struct target {
   int reads;
   /* It shuts down its sending side behind `hello`. */
   int finishes;
-  /* After so long it resets the connection; negative: it stays. */
+  /* After so long it leaves; negative: it stays. */
   long hold_ms;
+  /* It leaves with a FIN, and not with a reset. */
+  int closes;
   /* Sent at once. */
   uint8_t *hello;
   size_t hello_bytes;
-  /* Sent behind it again and again: a byte each `every_ms`, or with 0 as much as is taken. */
+  /* Sent behind it again and again: `drip_bytes` each `every_ms`, or with 0 as much as is taken. */
   uint8_t *tail;
   size_t tail_bytes;
   long every_ms;
+  size_t drip_bytes;
 
   /* What came of it. */
   uint64_t started, connected, failed, finished_by_peer, reset_by_peer, left;
@@ -42,6 +45,8 @@ struct spec {
   long clients;
   /* New ones a second; 0: as fast as it goes. */
   double rate;
+  /* So many come in all, and it is over when they are gone; 0: without end. */
+  long total;
   struct target targets[MAX_TARGETS];
   int target_count;
 };
