@@ -18,14 +18,14 @@ function say(line: object): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
-let messages = 0;
+let empty = 0;
 const server = new ManagerServer({
   listen: `unix:${values.listen}`,
   capacity: Number(values.capacity),
   pingMs: Number(values["ping-ms"]),
 });
 server.on("message", (session, payload) => {
-  messages++;
+  if (payload.length === 0) empty++;
   server.send(session, payload);
 });
 server.on("gatewayUp", ({ endpoints }) =>
@@ -35,6 +35,6 @@ await server.listen();
 say({ event: "ready" });
 process.stdin.on("data", () => {
   const [gateway] = server.gateways;
-  say({ messages, vitals: gateway?.vitals });
+  say({ empty, open: gateway?.sessionCount ?? 0, vitals: gateway?.vitals });
 });
 process.stdin.on("end", () => process.exit(0));

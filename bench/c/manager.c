@@ -48,7 +48,7 @@ static uint64_t capacity, ping_ms;
 static bool broadcasts_only;
 static uint8_t last_ping[MAX_PING_BYTES];
 static size_t last_ping_bytes;
-static uint64_t joins, leaves, messages, bytes_in, bytes_out, broadcasts, reads, writes;
+static uint64_t joins, leaves, messages, empty, bytes_in, bytes_out, broadcasts, reads, writes;
 
 static void reply_registered(struct link *link)
 {
@@ -149,6 +149,7 @@ static void message(struct link *link, uint32_t session, const uint8_t *payload,
 {
 	require_joined(link, session);
 	messages++;
+	if (length == 0) empty++;
 	bytes_in += length;
 	if (broadcasts_only) {
 		for (size_t i = 0; i < length; i++) {
@@ -284,9 +285,9 @@ static void accept_link(int listener)
 static void tell(void)
 {
 	printf("{\"open\":%" PRIu64 ",\"joins\":%" PRIu64 ",\"leaves\":%" PRIu64 ",\"bytesIn\":%" PRIu64
-	       ",\"bytesOut\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"broadcasts\":%" PRIu64 ",\"reads\":%" PRIu64
+	       ",\"bytesOut\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"empty\":%" PRIu64 ",\"broadcasts\":%" PRIu64 ",\"reads\":%" PRIu64
 	       ",\"writes\":%" PRIu64 ",\"ping\":\"",
-	       joins - leaves, joins, leaves, bytes_in, bytes_out, messages, broadcasts, reads, writes);
+	       joins - leaves, joins, leaves, bytes_in, bytes_out, messages, empty, broadcasts, reads, writes);
 	for (size_t i = 0; i < last_ping_bytes; i++) printf("%02x", last_ping[i]);
 	printf("\"}\n");
 	fflush(stdout);

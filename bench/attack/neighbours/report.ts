@@ -29,7 +29,7 @@ export function trialTable(outcomes: readonly TrialOutcome[]): string {
       "newcomers served",
       "CPU",
       "RSS MiB before → peak",
-      "",
+      "what came of it",
     ],
     rows,
   );

@@ -1,7 +1,7 @@
 /** One trial with so many clients, from the start of its gateway to its end, and what is to be thought of it. */
 
 import { setTimeout } from "node:timers/promises";
-import type { Attacker } from "../attacker.ts";
+import type { AssaultResult, Attacker } from "../attacker.ts";
 import { cpuMs, rssMiB } from "../kernel.ts";
 import { HONEST, Stage, type Troupe } from "./stage.ts";
 import type { Figures, Held, Trial } from "./trial.ts";
@@ -23,6 +23,8 @@ const WARM_MS = 2000;
 /** How much of an attack honest clients may notice: so many times what is usual, or so much. */
 const MAY_NOTICE_TIMES = 4;
 const MAY_NOTICE_MS = 25;
+/** What takes so many times as much memory as it may is called off, before it takes all of this machine's. */
+const CALLED_OFF_TIMES = 10;
 const SAMPLE_MS = 50;
 
 /**
@@ -47,7 +49,7 @@ export async function carryOutTrial(
     says: trial.says?.(figures) ?? "",
     complaints: [
       ...complaintsOfHonest(figures),
-      ...memory(trial, figures),
+      ...complaintsOfMemory(trial, figures),
       ...(trial.complaints?.(figures) ?? []),
     ],
   };
@@ -65,20 +67,23 @@ async function attack(
   await stage.noticed();
   await setTimeout(Math.min(seconds, QUIET_SECONDS) * 1000);
   const quiet = await stage.noticed();
-  const toldBefore = (await stage.known()).messages;
+  const emptyBefore = (await stage.known()).empty;
   const rssBeforeMiB = rssMiB(pid);
   const memory = new RssPeak(pid);
   const cpuBefore = cpuMs(pid);
   const begunAt = performance.now();
-  const assault = await attacker.run(trial.assault(stage.ports, clients), seconds);
+  const program = attacker.start(trial.assault(stage.ports, clients), seconds, stage.attackerNiceness);
+  memory.callOff(rssBeforeMiB + CALLED_OFF_TIMES * mayGrow(trial, clients), () => program.nudge());
+  const assault = await program.next<AssaultResult>();
   const endedAt = performance.now();
   const cpuPercent = ((cpuMs(pid) - cpuBefore) / (endedAt - begunAt)) * 100;
   const during = await stage.noticed();
-  const toldAfter = (await stage.known()).messages;
+  const emptyAfter = (await stage.known()).empty;
   const held: Held[] = [];
-  for (const afterMs of trial.slotsAfterMs ?? []) {
-    await setTimeout(endedAt + afterMs - performance.now());
-    held.push({ afterMs, slots: heldSlots((await stage.known()).vitals) });
+  for (const afterMs of trial.heldAfterMs ?? []) {
+    await setTimeout(Math.max(0, endedAt + afterMs - performance.now()));
+    const { open } = await stage.known();
+    held.push({ afterMs: performance.now() - endedAt, sessions: Math.max(0, open - HONEST) });
   }
   const { vitals } = await stage.knownNext();
   const rssPeakMiB = memory.stop();
@@ -90,47 +95,57 @@ async function attack(
     cpuPercent,
     rssBeforeMiB,
     rssPeakMiB,
-    told: toldAfter - toldBefore - (during.lines.count - during.waiting) - during.served,
+    empty: emptyAfter - emptyBefore,
     held,
     vitals,
   };
 }
 
-/** Slots that are taken beside those of the honest clients. */
-function heldSlots(vitals: Figures["vitals"]): number {
-  const { starting = 0, inUse = 0, stopping = 0 } = vitals?.slots ?? {};
-  return Math.max(0, starting + inUse + stopping - HONEST);
-}
-
 /** What honest clients may not have to put up with. */
-function complaintsOfHonest({ quiet, during }: Figures): string[] {
+function complaintsOfHonest({ quiet, during, vitals }: Figures): string[] {
   const may = Math.max(MAY_NOTICE_MS, MAY_NOTICE_TIMES * quiet.lines.p99Ms);
   const found: string[] = [];
   if (during.lines.p99Ms > may)
     found.push(`p99 ${during.lines.p99Ms.toFixed(1)} ms, and may be ${may.toFixed(1)} ms`);
   if (during.lost > 0) found.push(`${during.lost} honest clients lost their connection`);
+  if (Object.keys(vitals?.linkEnds ?? {}).length > 0) found.push("the link to the manager was lost");
   if (during.wrong > 0) found.push("honest clients heard what they had not said");
   if (during.missed > 0) found.push(`${during.missed} newcomers were not served`);
   return found;
 }
 
-function memory({ mayGrowMiB }: Trial, { clients, rssBeforeMiB, rssPeakMiB }: Figures): string[] {
+function complaintsOfMemory(trial: Trial, { clients, rssBeforeMiB, rssPeakMiB }: Figures): string[] {
   const grown = rssPeakMiB - rssBeforeMiB;
-  const may = mayGrowMiB?.(clients) ?? Number.POSITIVE_INFINITY;
+  const may = mayGrow(trial, clients);
   return grown > may ? [`memory grew by ${grown.toFixed(0)} MiB of ${may} that it may`] : [];
+}
+
+function mayGrow({ mayGrowMiB }: Trial, clients: number): number {
+  return mayGrowMiB?.(clients) ?? Number.POSITIVE_INFINITY;
 }
 
 /** Looks again and again how much memory a process has. */
 class RssPeak {
   readonly #timer: NodeJS.Timeout;
   #peakMiB = 0;
+  #mostMiB = Number.POSITIVE_INFINITY;
+  #over: (() => void) | undefined;
 
   constructor(pid: number) {
     const look = () => {
       this.#peakMiB = Math.max(this.#peakMiB, rssMiB(pid));
+      if (this.#peakMiB <= this.#mostMiB) return;
+      this.#over?.();
+      this.#over = undefined;
     };
     look();
     this.#timer = setInterval(look, SAMPLE_MS);
+  }
+
+  /** Once it has more than `mostMiB`, `over` is called. */
+  callOff(mostMiB: number, over: () => void): void {
+    this.#mostMiB = mostMiB;
+    this.#over = over;
   }
 
   /** Looks no more, and gives the most that it had, MiB. */

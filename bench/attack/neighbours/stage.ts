@@ -1,7 +1,6 @@
 /** The parts of a trial: a manager, a gateway on a core of its own, and the honest clients. */
 
 import { execFileSync } from "node:child_process";
-import { setPriority } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import * as body from "../../../proto/bodies.ts";
@@ -9,14 +8,16 @@ import { decodeMap } from "../../../proto/map-body.ts";
 import { buildManager } from "../../build.ts";
 import type { Cores } from "../../machine.ts";
 import type { Processes, Program } from "../../processes.ts";
+import { setNiceness } from "../niceness.ts";
 import { LISTENERS, listenerNames, type Noticed, type Ports } from "./trial.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra"];
 const CAPACITY = 10_000;
-const PING_MS = 200;
-/** What measures is not to wait for those that it measures. */
-const HONEST_NICENESS = -10;
+/** A link on which nothing is heard for three of them is taken for dead. */
+const PING_MS = 2000;
+/** What measures, and what is measured, is not to wait for whatever else this machine does. */
+const FAVOURED_NICENESS = -10;
 const LOOK_MS = 20;
 /** A gateway that says nothing for so long will not say anything soon. */
 const SILENT_MS = 10_000;
@@ -41,7 +42,10 @@ export const HONEST = 100;
 
 /** What the manager says of itself. */
 interface Told {
-  readonly messages: number;
+  /** Empty messages since it started. */
+  readonly empty: number;
+  /** Sessions that have joined and not left. */
+  readonly open: number;
   /** The last heartbeat: of the manager in C its body, in hexadecimal digits. */
   readonly ping?: string;
   readonly vitals?: body.Ping;
@@ -49,22 +53,33 @@ interface Told {
 
 /** What is known of the gateway. */
 export interface Known {
-  /** Messages that the manager was told. */
-  readonly messages: number;
+  /** Empty messages that the manager was told: none of the honest clients says any. */
+  readonly empty: number;
+  /** Sessions that the manager was told of, and not that they have left. */
+  readonly open: number;
   readonly vitals: body.Ping | undefined;
 }
 
 export class Stage {
   readonly ports: Ports;
   readonly gateway: Program;
+  /** With this one the attacker gives way to all of them. */
+  readonly attackerNiceness: number;
   readonly #manager: Program;
   readonly #honest: Program;
 
-  private constructor(manager: Program, gateway: Program, honest: Program, ports: Ports) {
+  private constructor(
+    manager: Program,
+    gateway: Program,
+    honest: Program,
+    ports: Ports,
+    isFavoured: boolean,
+  ) {
     this.#manager = manager;
     this.gateway = gateway;
     this.#honest = honest;
     this.ports = ports;
+    this.attackerNiceness = isFavoured ? 0 : -FAVOURED_NICENESS;
   }
 
   /**
@@ -92,9 +107,9 @@ export class Stage {
     const byName = Object.fromEntries(listenerNames.map((name, i) => [name, ports[i]])) as Ports;
     const liners = [join(directory, "liners"), "--port", String(byName.lines), "--clients", String(HONEST)];
     const honest = processes.start("the honest clients", cores.load, liners);
-    favour(honest.pid);
+    const isFavoured = favour(honest, gateway, manager);
     await honest.next();
-    return new Stage(manager, gateway, honest, byName);
+    return new Stage(manager, gateway, honest, byName, isFavoured);
   }
 
   static #count = 0;
@@ -106,10 +121,10 @@ export class Stage {
 
   /** What is known of the gateway at this moment. */
   async known(): Promise<Known> {
-    const { messages, ping = "", vitals } = await this.#manager.ask<Told>();
-    if (ping === "") return { messages, vitals };
+    const { empty, open, ping = "", vitals } = await this.#manager.ask<Told>();
+    if (ping === "") return { empty, open, vitals };
     const bytes = Buffer.from(ping, "hex");
-    return { messages, vitals: body.ping(decodeMap(bytes, 0, bytes.length), "Ping") };
+    return { empty, open, vitals: body.ping(decodeMap(bytes, 0, bytes.length), "Ping") };
   }
 
   /** What is known of it, as of a heartbeat that is still to come; without one, of the last that came. */
@@ -158,12 +173,13 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("SIDEGATE_")));
 }
 
-/** Lets a process go first on its core, where this user may say so. */
-function favour(pid: number): void {
+/** Lets processes go first on their cores, and gives whether this user may say so. */
+function favour(...programs: readonly Program[]): boolean {
   try {
-    setPriority(pid, HONEST_NICENESS);
+    for (const { pid } of programs) setNiceness(pid, FAVOURED_NICENESS);
+    return true;
   } catch {
-    // It measures all the same, and says how long it had to wait.
+    return false;
   }
 }
 

@@ -30,9 +30,9 @@ export interface Trial {
   /** Settings that are not the defaults, by flag. */
   readonly settings?: Readonly<Record<string, number>>;
   readonly assault: (ports: Ports, clients: number) => Assault;
-  /** After the attack its slots are counted so much later, milliseconds, in this order; default: not at all. */
-  readonly slotsAfterMs?: readonly number[];
-  /** By how much the gateway's memory may grow, MiB; default: as it likes. */
+  /** So long after the attack the sessions are counted, milliseconds, in this order; default: not at all. */
+  readonly heldAfterMs?: readonly number[];
+  /** By how much the gateway's memory may grow, MiB; with much more the attack is called off. Default: as it likes. */
   readonly mayGrowMiB?: (clients: number) => number;
   /** What is to be said of it beside what honest clients noticed. */
   readonly says?: (figures: Figures) => string;
@@ -60,10 +60,11 @@ export interface Noticed {
   readonly pauseMs: number;
 }
 
-/** Slots that are not free, without those of the honest clients. */
+/** Sessions that have not ended, as the manager is told, without those of the honest clients. */
 export interface Held {
+  /** How long after the attack, milliseconds. */
   readonly afterMs: number;
-  readonly slots: number;
+  readonly sessions: number;
 }
 
 /** What a trial has shown. */
@@ -76,8 +77,8 @@ export interface Figures {
   readonly cpuPercent: number;
   readonly rssBeforeMiB: number;
   readonly rssPeakMiB: number;
-  /** Messages of the attackers that the manager was told, in all. */
-  readonly told: number;
+  /** Empty messages that the manager was told, which the honest clients never say. */
+  readonly empty: number;
   readonly held: readonly Held[];
   /** The gateway's last heartbeat. */
   readonly vitals: Ping | undefined;
