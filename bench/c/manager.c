@@ -21,8 +21,8 @@
 
 enum { MAX_LINKS = 16, MAX_EVENTS = 32, READ_BYTES = 256 * 1024, MAX_BROADCAST_BITS = 16 };
 
-/* Numbered frames are acknowledged after so many bytes, or so long after the first. */
-enum { ACK_BYTES = 64 * 1024, ACK_MS = 100 };
+/* Numbered frames are acknowledged after so many bytes or frames, or so long after the first. */
+enum { ACK_BYTES = 64 * 1024, ACK_FRAMES = 1024, ACK_MS = 100 };
 
 /* A heartbeat that is longer is not told. */
 enum { MAX_PING_BYTES = 16 * 1024 };
@@ -220,7 +220,8 @@ static void count_handled(struct link *link, size_t length)
 static void acknowledge(struct link *link)
 {
 	if (link->handled == link->acknowledged) return;
-	if (link->owed_bytes < ACK_BYTES && now_ms() - link->owed_since < ACK_MS) return;
+	bool many = link->owed_bytes >= ACK_BYTES || link->handled - link->acknowledged >= ACK_FRAMES;
+	if (!many && now_ms() - link->owed_since < ACK_MS) return;
 	size_t frame = begin_frame(&link->out, TO_ACK);
 	buffer_append(&link->out, &link->handled, sizeof link->handled);
 	end_frame(&link->out, frame);
