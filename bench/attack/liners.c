@@ -68,7 +68,10 @@ static int dial(uint32_t address) {
   return fd;
 }
 
+/* With a reset, so that nothing is left of a newcomer that could be taken for somebody else. */
 static void hang_up(struct liner *liner) {
+  const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+  setsockopt(liner->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   close(liner->fd);
   liner->fd = -1;
 }
