@@ -144,8 +144,15 @@ export class FrameLog implements FrameWriter {
 
   /** Hands every frame that was not acknowledged to `visit`, in order. */
   forEachUnacknowledged(visit: FrameVisitor): void {
+    this.forEachBehind(this.#acknowledged, visit);
+  }
+
+  /** Hands every frame behind the first `frames` of the epoch to `visit`, in order; none that was acknowledged. */
+  forEachBehind(frames: number, visit: FrameVisitor): void {
+    const first = Math.max(frames, this.#acknowledged);
     for (const chunk of this.#chunks) {
-      let at = offsetBehind(chunk, this.#acknowledged - chunk.framesBefore);
+      if (chunk.framesBefore + chunk.frames <= first) continue;
+      let at = offsetBehind(chunk, first - chunk.framesBefore);
       while (at < chunk.used) {
         const start = at + HEADER_BYTES;
         const end = start + chunk.bytes.readUInt32LE(at + 4);

@@ -118,6 +118,21 @@ describe("numbered frames", () => {
     assert.deepEqual(seen, [6, 7, 8, 9, 10, 11, 12]);
   });
 
+  test("can be looked through from any of them on that is not acknowledged", () => {
+    const log = new FrameLog(64);
+    append(log, 1, 12);
+    take(log);
+    log.acknowledge(5);
+    const behind = (frames: number) => {
+      const seen: number[] = [];
+      log.forEachBehind(frames, (_type, bytes, start) => seen.push(bytes.readUInt32LE(start)));
+      return seen;
+    };
+    for (let frames = 5; frames <= 13; frames++)
+      assert.deepEqual(behind(frames), [6, 7, 8, 9, 10, 11, 12].slice(frames - 5));
+    assert.deepEqual(behind(0), behind(5));
+  });
+
   test("are forgotten when a new epoch begins", () => {
     const log = new FrameLog(64);
     append(log, 1, 12);
