@@ -122,6 +122,7 @@ export const disconnected = shape({
   outMsgs: count,
   unsentBytes: count,
   ms: quantity,
+  received: optional(count),
 });
 export type Disconnected = ReturnType<typeof disconnected>;
 
@@ -204,7 +205,11 @@ export const shutdown = shape({
 });
 export type Shutdown = ReturnType<typeof shutdown>;
 
-export const handoff = shape({ manager: managerName, data: optional(handoffData) });
+export const handoff = shape({
+  manager: managerName,
+  data: optional(handoffData),
+  received: optional(count),
+});
 export type Handoff = ReturnType<typeof handoff>;
 
 /** Why a session stays where it is. */

@@ -26,7 +26,8 @@ import { ProtocolError } from "../../proto/protocol-error.ts";
 import type { Cancel, Clock } from "../clock.ts";
 import { Backoff, type BackoffLimits } from "./backoff.ts";
 import { Crowding } from "./crowding.ts";
-import { type Unacknowledged, unacknowledgedIn } from "./unacknowledged.ts";
+import { type Unacknowledged, type Unheard, unacknowledgedIn } from "./unacknowledged.ts";
+import { UnheardIndex } from "./unheard.ts";
 
 /**
  * What ended a link: its stream, a rule that the manager broke, or that one side did not take the other for
@@ -120,6 +121,8 @@ export class ManagerLink implements FromManagerHandler {
   readonly #log = new FrameLog();
   readonly #acknowledger: Acknowledger;
   readonly #crowding = new Crowding();
+  /** For the handoffs of one read. */
+  #unheard: UnheardIndex | undefined;
   /** The epoch that can be gone on with. */
   #epoch: Uint8Array | undefined;
   /** The last link was spoiled: its epoch is not to be gone on with. */
@@ -210,7 +213,10 @@ export class ManagerLink implements FromManagerHandler {
           readFromManager(this, type, bytes, start, end);
           if (isNumberedFromManager(type)) this.#acknowledger.handled(HEADER_BYTES + end - start);
         },
-        readDone: () => handler.readDone(),
+        readDone: () => {
+          this.#unheard = undefined;
+          return handler.readDone();
+        },
         congested: (congested) => {
           this.#streamCongested = congested;
           this.#weigh();
@@ -259,6 +265,12 @@ export class ManagerLink implements FromManagerHandler {
   /** Whether the manager accepts a frame that says this. */
   canTell(join: body.Join): boolean {
     return joinBytes(join) <= Math.min(this.#maxFrame, SESSION_BYTES + MAX_MAP_BYTES);
+  }
+
+  /** What the client of a session said behind so many frames, without what the manager has acknowledged. */
+  unheard(session: number, frames: number): Unheard {
+    if (this.#unheard?.covers(frames) !== true) this.#unheard = new UnheardIndex(this.#log, frames);
+    return this.#unheard.find(session, frames);
   }
 
   /** What was told in this epoch and was never acknowledged. */
@@ -440,6 +452,11 @@ export class ManagerLink implements FromManagerHandler {
 
   handoff(session: number, handoff: body.Handoff): void {
     this.#expect("up", "Handoff");
+    const { received = 0 } = handoff;
+    if (received > this.#log.everSent) {
+      const message = `Handoff.received is ${received}, and ${this.#log.everSent} frames were sent`;
+      throw new ProtocolError("bad-ack", message);
+    }
     this.#options.handler.handoff(session, handoff);
   }
 

@@ -4,6 +4,17 @@ import { FromGateway, SESSION_BYTES } from "../../proto/frame.ts";
 import type { FrameLog } from "../../proto/frame-log.ts";
 import { readJoin } from "../../proto/from-gateway.ts";
 
+/** Takes one thing that a client said, `bytes[start..end)`. */
+export type SaidVisitor = (bytes: Buffer, start: number, end: number) => void;
+
+/** What one session's client said that its manager had not read when it handed the session over. */
+export interface Unheard {
+  /** It is all that is behind so many of the gateway's numbered frames. */
+  readonly received: number;
+  /** Hands it to `visit`, in order. To be called while the frame that asked for it is being handled, or never. */
+  forEach(visit: SaidVisitor): void;
+}
+
 /** Where a session comes from, for the manager that gets it. */
 export interface Transfer {
   /** The manager that had it before, and the session's id there. */
@@ -11,6 +22,8 @@ export interface Transfer {
   readonly session: number;
   /** What that one says of it. */
   readonly data: Uint8Array | undefined;
+  /** What its client said that is not that one's any more. */
+  readonly unheard?: Unheard | undefined;
 }
 
 export interface Unacknowledged {

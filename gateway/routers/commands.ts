@@ -38,8 +38,8 @@ export function sessionCommands(
       roster.dropDiscard(session, order);
     },
     admit: (session) => roster.admit(session),
-    handoff(session, { manager, data }) {
-      const code = roster.handOff(session, { manager, data });
+    handoff(session, { manager, data, received }) {
+      const code = roster.handOff(session, { manager, data, received });
       log.debug({ session, manager, code }, "handed to another manager");
       if (code === undefined) return;
       counters.handoffsRefused++;

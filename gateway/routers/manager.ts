@@ -3,6 +3,7 @@
 import type * as body from "../../proto/bodies.ts";
 import type { Clock } from "../clock.ts";
 import type { ManagerLink } from "../links/manager-link.ts";
+import type { Unheard } from "../links/unacknowledged.ts";
 import type { EndCause, SessionRouter, Slot } from "../slots/slot.ts";
 
 export class ManagerRouter implements SessionRouter {
@@ -31,6 +32,10 @@ export class ManagerRouter implements SessionRouter {
     this.#link.clientMessage(slot.session, bytes, start, end);
   }
 
+  unheard(slot: Slot, frames: number): Unheard {
+    return this.#link.unheard(slot.session, frames);
+  }
+
   disconnected(slot: Slot, { by, reason }: EndCause): void {
     this.#link.disconnected(slot.session, {
       reason,
@@ -41,6 +46,7 @@ export class ManagerRouter implements SessionRouter {
       outMsgs: slot.outMsgs,
       unsentBytes: slot.unsentBytes,
       ms: Math.round(this.#clock.now() - slot.joinedAt),
+      received: reason === "handoff" ? slot.transfer?.unheard?.received : undefined,
     });
   }
 }

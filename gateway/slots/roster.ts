@@ -30,6 +30,11 @@ export interface HandoffOrder {
   readonly manager: string;
   /** What that one is told of it. */
   readonly data?: Uint8Array | undefined;
+  /**
+   * How many of the gateway's frames the manager had taken by then. What the client said behind them is the other's; where
+   * it does not say, what is told after the handoff is.
+   */
+  readonly received?: number | undefined;
 }
 
 /** What a roster leaves to the keeper of all sessions. */

@@ -492,18 +492,20 @@ export class Sessions implements SlotOwner {
     this.table.resize(Math.min(wanted, this.#limits.maxCapacity));
   }
 
-  #handOff(slot: Slot, { manager, data }: HandoffOrder): HandoffRefusal | undefined {
+  #handOff(slot: Slot, { manager, data, received }: HandoffOrder): HandoffRefusal | undefined {
     const from = slot.roster;
     const to = this.#rosters.find(({ name }) => name === manager);
     if (from === undefined || to === undefined) return "unknown-manager";
     if (to === from) return "same-manager";
     if (slot.phase !== "inUse") return "not-admitted";
     if (to.refusal !== undefined) return to.refusal === "no-slot" ? "no-slot" : "no-manager";
-    slot.transfer = { manager: from.name, session: slot.session, data };
+    const transfer = { manager: from.name, session: slot.session, data };
+    slot.transfer = transfer;
     if (!to.router.canTell(slot)) {
       slot.transfer = undefined;
       return "too-big";
     }
+    if (received !== undefined) slot.transfer = { ...transfer, unheard: from.router.unheard(slot, received) };
     this.#apply(slot, "handOver");
     from.give(slot);
     slot.rejoins = false;
@@ -722,7 +724,12 @@ export class Sessions implements SlotOwner {
       this.#counters.rejoins++;
     }
     this.#fitTransfer(slot);
-    slot.roster?.router.joined(slot);
+    const { roster, transfer } = slot;
+    roster?.router.joined(slot);
+    // It was counted when it was said.
+    transfer?.unheard?.forEach((bytes, start, end) => {
+      roster?.router.message(slot, bytes, start, end);
+    });
     slot.transfer = undefined;
   }
 

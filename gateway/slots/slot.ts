@@ -7,7 +7,7 @@
 import type { EndedBy, EndReason } from "../../proto/bodies.ts";
 import type { Refusal } from "../guard/refusal.ts";
 import type { Allowance } from "../guard/talk-rate.ts";
-import type { Transfer } from "../links/unacknowledged.ts";
+import type { Transfer, Unheard } from "../links/unacknowledged.ts";
 import type {
   Arrival,
   Connection,
@@ -49,6 +49,11 @@ export interface SessionRouter {
   canTell(slot: Slot): boolean;
   /** The client sent `bytes[start..end)`, which are the transport's and are used again after the call. */
   message(slot: Slot, bytes: Buffer, start: number, end: number): void;
+  /**
+   * What the client said behind the first `frames` that its manager was told, without what that one has acknowledged. It is
+   * told to the manager that gets the session.
+   */
+  unheard(slot: Slot, frames: number): Unheard;
   /** The session's connection is gone, or another manager has the session. Called once for each `joined`, last. */
   disconnected(slot: Slot, cause: EndCause): void;
 }

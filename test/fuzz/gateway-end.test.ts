@@ -84,7 +84,14 @@ const lateFaults: readonly Fault[] = [
     toGateway.challenge(batch, { nonce: epoch, proof: Buffer.alloc(32) });
   }),
   fault("an Ack for what was never said", "bad-ack", (batch) => toGateway.ack(batch, MUCH)),
+  fault("a Handoff behind what was never said", "bad-ack", (batch) => {
+    toGateway.handoff(batch, 0x00100000, { manager: "elsewhere", received: MUCH });
+  }),
 ];
+
+/** A number that is drawn is mostly one that no frame has. */
+const { received: _, ...unnumbered } = managerBodies.Handoff.keys;
+const unnumberedHandoff = { ...managerBodies.Handoff, keys: unnumbered };
 
 class GatewayFuzz implements Fuzz {
   readonly world: GatewayWorld;
@@ -123,6 +130,7 @@ class GatewayFuzz implements Fuzz {
       lostBytes,
       behind,
       movedAway: this.world.elsewhere.movedIn,
+      comeAlong: this.world.elsewhere.comeAlong,
       movedBack,
       handoffsRefused,
       managerBehind: refusals["manager-behind"],
@@ -356,8 +364,10 @@ class GatewayFuzz implements Fuzz {
     const random = this.#random;
     const manager = random.pick(["elsewhere", "elsewhere", "elsewhere", "fuzzed", "nowhere"]);
     const data = random.pick([undefined, random.bytes(random.below(50)), Buffer.alloc(TOO_BIG)]);
-    if (random.chance(0.9)) toGateway.handoff(batch, session, { manager, data });
-    else this.#raw(batch, sessionFrame(FromManager.Handoff, session, anyBody(random, managerBodies.Handoff)));
+    const { received } = this.world;
+    const read = random.pick([undefined, received, random.below(received + 1)]);
+    if (random.chance(0.9)) toGateway.handoff(batch, session, { manager, data, received: read });
+    else this.#raw(batch, sessionFrame(FromManager.Handoff, session, anyBody(random, unnumberedHandoff)));
   }
 
   #acknowledge(batch: FrameBatch, unacknowledged: Set<number>): void {

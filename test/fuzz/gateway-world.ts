@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { pino } from "pino";
 import type { ManagerChoice } from "../../gateway/choice/choice.ts";
 import { type LinkLoss, ManagerLink, type ManagerLinkHandler } from "../../gateway/links/manager-link.ts";
-import type { Unacknowledged } from "../../gateway/links/unacknowledged.ts";
+import type { Unacknowledged, Unheard } from "../../gateway/links/unacknowledged.ts";
 import { Counters } from "../../gateway/metrics/counters.ts";
 import { sessionCommands } from "../../gateway/routers/commands.ts";
 import { ManagerRouter } from "../../gateway/routers/manager.ts";
@@ -103,6 +103,8 @@ class Elsewhere implements SessionRouter {
   readonly #ended: number[] = [];
   inBytes = 0;
   movedIn = 0;
+  /** How many messages have come with sessions, that the manager before had not taken. */
+  comeAlong = 0;
 
   joined({ session, transfer, connection, admitted, rejoins }: Slot): void {
     assert.ok(transfer?.manager === "fuzzed" && transfer.session !== session, "it comes from the other one");
@@ -117,9 +119,15 @@ class Elsewhere implements SessionRouter {
     return transfer?.data?.length !== TOO_BIG;
   }
 
-  message({ session }: Slot, _bytes: Buffer, start: number, end: number): void {
+  message({ session, transfer }: Slot, _bytes: Buffer, start: number, end: number): void {
     assert.ok(this.sessions.has(session), "a message of a session that is not there");
-    this.inBytes += end - start;
+    // What comes with the session was said to the other manager, and told there too.
+    if (transfer === undefined) this.inBytes += end - start;
+    else this.comeAlong++;
+  }
+
+  unheard(_slot: Slot, received: number): Unheard {
+    return { received, forEach() {} };
   }
 
   disconnected({ session }: Slot, { reason }: EndCause): void {

@@ -283,6 +283,107 @@ describe("a handoff over the wire", () => {
     assert.deepEqual([gateway.counters.handoffs, gateway.counters.handoffsRefused], [1, 1]);
   });
 
+  /** Has a client say each of these, and waits until its manager was told it. */
+  async function hears(link: RawLink, client: TestClient, ...texts: readonly string[]): Promise<void> {
+    for (const text of texts) {
+      const before = link.all("message").length;
+      client.send(text);
+      await link.wait("message", before + 1);
+    }
+  }
+
+  function texts(link: RawLink, session: number): string[] {
+    const own = link.all("message").filter((one) => one.session === session);
+    return own.map(({ payload }) => payload.toString());
+  }
+
+  test("takes along what the client said that its manager had not read, once, behind the join", async (t) => {
+    const { links, join, gateway } = await started(t, BY_LISTENER);
+    const [one, other] = [await join(links.a, 0), await join(links.a, 0)];
+    await hears(links.a, one.client, "one", "two");
+    await hears(links.a, other.client, "another's");
+    await hears(links.a, one.client, "three");
+    const { inBytes, inMsgs } = gateway.counters;
+    links.a.say((batch) => toGateway.handoff(batch, one.session, { manager: "b", received: 3 }));
+    one.client.send("four");
+    const { session } = await links.b.wait("join");
+    await links.b.wait("message", 3);
+    assert.deepEqual(texts(links.b, session), ["two", "three", "four"]);
+    const numbered = links.b.heard.map(({ type }) => type).filter((type) => type !== "register");
+    assert.deepEqual(numbered, ["listening", "join", "message", "message", "message"]);
+    const { body: end } = await links.a.wait("disconnected");
+    assert.deepEqual([end.reason, end.received, end.inMsgs], ["handoff", 3, 3]);
+    assert.deepEqual(texts(links.a, one.session), ["one", "two", "three"]);
+    assert.deepEqual([gateway.counters.inBytes - inBytes, gateway.counters.inMsgs - inMsgs], [4, 1]);
+  });
+
+  test("takes nothing along that the manager has acknowledged, and says so", async (t) => {
+    const { links, join } = await started(t, BY_LISTENER);
+    const one = await join(links.a, 0);
+    await hears(links.a, one.client, "one", "two", "three");
+    links.a.say((batch) => {
+      toGateway.ack(batch, 3);
+      toGateway.handoff(batch, one.session, { manager: "b", received: 1 });
+    });
+    const { session } = await links.b.wait("join");
+    await links.b.wait("message");
+    assert.deepEqual(texts(links.b, session), ["three"]);
+    assert.equal((await links.a.wait("disconnected")).body.received, 3);
+  });
+
+  test("takes nothing along where its manager does not say how far it had read", async (t) => {
+    const { links, join } = await started(t, BY_LISTENER);
+    const one = await join(links.a, 0);
+    await hears(links.a, one.client, "one");
+    handoff(links.a, one.session, "b");
+    const { session } = await links.b.wait("join");
+    one.client.send("two");
+    await links.b.wait("message");
+    assert.deepEqual(texts(links.b, session), ["two"]);
+    assert.equal((await links.a.wait("disconnected")).body.received, undefined);
+  });
+
+  test("takes along what is behind it on a link before, when it comes over the next one", async (t) => {
+    const { links, raws, join } = await started(t, BY_LISTENER);
+    const [one, other] = [await join(links.a, 0), await join(links.a, 0)];
+    await hears(links.a, one.client, "one", "two");
+    await hears(links.a, other.client, "three", "four");
+    links.a.socket.destroy();
+    const again = await raws.a.nextLink();
+    const { epoch = Buffer.alloc(0) } = (await again.wait("register")).body.resume ?? {};
+    again.say((batch) => {
+      const given = { id: 1, capacity: 100, epoch, pingMs: 60_000, maxFrame: 2 ** 20 };
+      toGateway.registered(batch, { ...given, resumed: true, received: 3 });
+      toGateway.handoff(batch, one.session, { manager: "b", received: 3 });
+      toGateway.handoff(batch, other.session, { manager: "b", received: 5 });
+    });
+    await links.b.wait("message", 2);
+    const sessions = links.b.all("join").map(({ session }) => session);
+    assert.deepEqual(
+      sessions.map((session) => texts(links.b, session)),
+      [["two"], ["four"]],
+    );
+    await again.wait("disconnected", 2);
+    assert.equal(again.closed, false);
+  });
+
+  test("counts what it takes along as lost with the manager that gets it, once", async (t) => {
+    const { links, raws, join } = await started(t, BY_LISTENER);
+    const one = await join(links.a, 0);
+    await hears(links.a, one.client, "one", "seventeen letters");
+    links.a.say((batch) => toGateway.handoff(batch, one.session, { manager: "b", received: 2 }));
+    await links.b.wait("message");
+    links.a.socket.destroy();
+    const [a, b] = [await raws.a.nextLink(), raws.b.nextLink()];
+    a.register();
+    await a.wait("listening");
+    assert.equal(a.all("join").length, 0);
+    links.b.socket.destroy();
+    (await b).register();
+    const { body } = await (await b).wait("join");
+    assert.deepEqual([body.rejoin, body.from, body.lostBytes], [true, "a", 17]);
+  });
+
   test("is told again, with what went along, to a manager that was lost before it acknowledged it", async (t) => {
     const { links, raws, join } = await started(t, BY_LISTENER);
     const one = await join(links.a, 0);

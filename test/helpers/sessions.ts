@@ -47,7 +47,7 @@ export const LIMITS: SessionLimits = {
 };
 
 /** What a test's router need not care for. */
-export type TestRouter = Omit<SessionRouter, "canTell" | "isCrowded"> & Partial<SessionRouter>;
+export type TestRouter = Omit<SessionRouter, "canTell" | "unheard" | "isCrowded"> & Partial<SessionRouter>;
 
 /** Sessions without a manager yet; where nothing else is given, new ones go to each in turn. */
 export function startKeeping(
@@ -65,7 +65,12 @@ export function addOpenManager(
   router: TestRouter,
   capacity: number,
 ): Roster {
-  const roster = sessions.addManager(name, { canTell: () => true, isCrowded: false, ...router });
+  const roster = sessions.addManager(name, {
+    canTell: () => true,
+    isCrowded: false,
+    unheard: (_slot, received) => ({ received, forEach() {} }),
+    ...router,
+  });
   roster.resize(capacity);
   roster.closedFor = undefined;
   return roster;

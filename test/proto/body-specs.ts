@@ -217,6 +217,7 @@ export const gatewayBodies = {
       outMsgs: count,
       unsentBytes: count,
       ms: number,
+      received: optional(count),
     },
   },
   Ping: {
@@ -296,7 +297,10 @@ export const managerBodies = {
   Rejected: { read: bodies.rejected, keys: { code: text(128), message: text(1024) } },
   Challenge: { read: bodies.challenge, keys: { nonce: bin(16), proof: bin(32) } },
   Pong: { read: bodies.pong, keys: { seq: count, at: number } },
-  Handoff: { read: bodies.handoff, keys: { manager: text(64), data: handoffData } },
+  Handoff: {
+    read: bodies.handoff,
+    keys: { manager: text(64), data: handoffData, received: optional(count) },
+  },
 } as const satisfies Record<string, BodySpec>;
 
 /** All of them as one list of a name and a spec. */

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { Unheard } from "../../gateway/links/unacknowledged.ts";
 import { Counters } from "../../gateway/metrics/counters.ts";
 import type { Roster } from "../../gateway/slots/roster.ts";
 import type { EndCause, Slot } from "../../gateway/slots/slot.ts";
@@ -26,6 +27,9 @@ const STEPS_PER_RUN = 250;
 const LEAST_STEPS = 250_000;
 
 const SMALL = { ...LIMITS, clientBufferBytes: 64 };
+
+/** So much may come along with a session that is handed over. */
+const MOST_UNHEARD = 3;
 
 /** An id that nobody has. */
 const NOBODY = 7;
@@ -74,6 +78,7 @@ class Manager {
   readonly owed: number[] = [];
   joins = 0;
   ends = 0;
+  messages = 0;
   /** Sessions that it lost sight of. */
   lost = 0;
   readonly #world: World;
@@ -85,6 +90,7 @@ class Manager {
     const router: TestRouter = {
       joined: (slot) => this.joined(slot),
       canTell: () => !world.handsTooMuch,
+      unheard: (slot, received) => this.unheard(slot, received),
       message: (slot, bytes, start, end) => this.message(slot, bytes, start, end),
       disconnected: (slot, cause) => this.disconnected(slot, cause),
     };
@@ -116,6 +122,19 @@ class Manager {
     const client = this.known.get(slot.session);
     assert.ok(client !== undefined, "a message came before the join or after the disconnect");
     assert.equal(bytes.toString("utf8", start, end), `from ${client.connection.port}`);
+    this.messages++;
+  }
+
+  /** As much as was not received. */
+  unheard({ session }: Slot, received: number): Unheard {
+    const { port } = this.known.get(session)?.connection ?? {};
+    const said = Buffer.from(`from ${port}`);
+    return {
+      received,
+      forEach(visit) {
+        for (let i = received; i < MOST_UNHEARD; i++) visit(said, 0, said.length);
+      },
+    };
   }
 
   disconnected(slot: Slot, cause: EndCause): void {
@@ -220,7 +239,9 @@ class World {
     const { refusal } = to.roster;
     const wasOpen = client !== undefined && (slot?.phase === "inUse" || slot?.phase === "asking");
     const wasAsking = slot?.phase === "asking";
-    const code = from.roster.handOff(session, { manager: to.name, data });
+    const received = data?.[0] === undefined ? undefined : data[0] % (MOST_UNHEARD + 1);
+    const { messages } = to;
+    const code = from.roster.handOff(session, { manager: to.name, data, received });
     if (!wasOpen) assert.equal(code, undefined, "a stale handoff was refused");
     else if (to === from) assert.equal(code, "same-manager");
     else if (wasAsking) assert.equal(code, "not-admitted");
@@ -228,6 +249,8 @@ class World {
     else assert.equal(code, this.handsTooMuch ? "too-big" : undefined);
     const isMoved = wasOpen && code === undefined;
     if (!wasOpen) return;
+    const comeAlong = isMoved && received !== undefined ? MOST_UNHEARD - received : 0;
+    assert.equal(to.messages - messages, comeAlong, "what was not received has not come along");
     if (isMoved) assert.ok(to.roster.sessionCount <= to.capacity, "a manager got more than it takes");
     assert.equal(from.known.has(session), !isMoved);
     assert.equal([...to.known.values()].includes(client), isMoved || to === from);
