@@ -75,6 +75,7 @@ export class GatewayLink implements FromGatewayHandler, AttachedLink {
       events: {
         connected() {},
         frame: (type, bytes, start, end) => {
+          if (this.#gateway?.begins(type) === false) return;
           readFromGateway(this, type, bytes, start, end);
           this.#gateway?.handled(type, end - start);
         },

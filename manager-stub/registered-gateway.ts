@@ -21,6 +21,7 @@ import { toGateway } from "../proto/from-manager.ts";
 import { ProtocolError } from "../proto/protocol-error.ts";
 import { generationOf, MAX_CAPACITY } from "../proto/session-id.ts";
 import { HandoffError, Handoffs, noSession } from "./handoff.ts";
+import type { HeldMessages } from "./held-messages.ts";
 import type { Session } from "./session.ts";
 import { Tally } from "./tally.ts";
 
@@ -126,6 +127,12 @@ export class RegisteredGateway implements Gateway {
   /** What was said to it and is not acknowledged. */
   readonly #log = new FrameLog();
   readonly #acknowledger: Acknowledger;
+  /** A numbered frame is being handled. */
+  #handling = false;
+  /** So many frames come that were handled before the link was cut, and had to be asked for once more. */
+  #passOver = 0;
+  /** What is told of a session that was held: the session, and the number of the frame that told it first. */
+  #telling: { readonly session: number; readonly number: number } | undefined;
   readonly #gone = Promise.withResolvers<void>();
   #link: AttachedLink | undefined;
   /** The largest frame that the gateway accepts, bytes of data. */
@@ -155,7 +162,7 @@ export class RegisteredGateway implements Gateway {
         const timer = setTimeout(run, ms);
         return () => clearTimeout(timer);
       },
-      send: (frames) => this.#control((stream) => toGateway.ack(stream.batch, frames)),
+      send: () => this.#control((stream) => toGateway.ack(stream.batch, this.#received)),
     });
   }
 
@@ -256,7 +263,8 @@ export class RegisteredGateway implements Gateway {
     const { id, capacity, epoch } = this;
     this.#link = link;
     link.stream.maxFrame = maxFrame;
-    const received = this.#acknowledger.received;
+    const received = this.#received;
+    this.#passOver = this.#acknowledger.received - received;
     const registered = { id, capacity, epoch, pingMs, maxFrame, resumed, received };
     toGateway.registered(link.stream.batch, { ...registered, admit: admit || undefined });
     // It is the first to leave: what was said before the cut follows.
@@ -407,15 +415,16 @@ export class RegisteredGateway implements Gateway {
    * @returns when it has gone
    * @throws HandoffError when it stays, or has ended
    */
-  async handOff(session: number, handoff: body.Handoff): Promise<void> {
+  async handOff(session: number, handoff: Pick<body.Handoff, "manager" | "data">): Promise<void> {
     if (this.#handoffs.has(session))
       throw new HandoffError("under-way", "the session is being handed over already");
     const live = this.#reachable(session);
     if (live === undefined) throw noSession();
     // Messages to a name that are behind the Handoff do not reach it.
     this.#uncount(live);
-    const done = this.#handoffs.begin(session);
-    toGateway.handoff(this.#log, session, handoff);
+    const received = this.#telling?.session === session ? this.#telling.number : this.#taken;
+    const done = this.#handoffs.begin(session, received);
+    toGateway.handoff(this.#log, session, { ...handoff, received });
     this.#appended();
     await done;
   }
@@ -427,9 +436,39 @@ export class RegisteredGateway implements Gateway {
 
   // What the gateway says.
 
+  /**
+   * A frame is about to be handled.
+   *
+   * @returns false for one that was handled already, on a link before
+   */
+  begins(type: number): boolean {
+    if (!isNumberedFromGateway(type)) return true;
+    if (this.#passOver > 0) {
+      this.#passOver--;
+      return false;
+    }
+    this.#handling = true;
+    return true;
+  }
+
   /** A frame was handled whole. */
   handled(type: number, bodyBytes: number): void {
-    if (isNumberedFromGateway(type)) this.#acknowledger.handled(HEADER_BYTES + bodyBytes);
+    if (!isNumberedFromGateway(type)) return;
+    this.#handling = false;
+    this.#acknowledger.handled(HEADER_BYTES + bodyBytes);
+  }
+
+  /** How many frames of the epoch were handled, or begun to be. */
+  get #taken(): number {
+    return this.#acknowledger.received + (this.#handling ? 1 : 0);
+  }
+
+  /**
+   * How many frames the gateway is told to have been handled. What a client said behind a Handoff is another manager's or
+   * this one's, which is not known yet: so the gateway has to keep it.
+   */
+  get #received(): number {
+    return Math.min(this.#acknowledger.received, this.#handoffs.received);
   }
 
   ack(frames: number): void {
@@ -496,7 +535,36 @@ export class RegisteredGateway implements Gateway {
   message(id: number, bytes: Buffer, start: number, end: number): void {
     const session = this.#known(id, "Msg");
     if (!session.admitted) throw unexpected(`Msg for session ${id}, which was not admitted,`);
-    this.#owner.message(session, bytes.subarray(start, end));
+    if (this.#handoffs.hold(id, this.#taken, bytes, start, end)) this.#checkHeld();
+    else this.#owner.message(session, bytes.subarray(start, end));
+  }
+
+  /** What is held is bounded by what the gateway keeps until it is acknowledged; it is not taken at its word. */
+  #checkHeld(): void {
+    const { sendBufferBytes } = this.#options;
+    if (this.#handoffs.heldBytes <= sendBufferBytes) return;
+    this.#link?.fail(
+      "send-buffer",
+      `more than ${sendBufferBytes} bytes of sessions that it is to hand over are held`,
+    );
+  }
+
+  /** A session stays: tells what was held of it. Whoever is told so may hand it over once more. */
+  #giveBack(session: LiveSession, held: HeldMessages): void {
+    for (let one = held.shift(); one !== undefined; one = held.shift()) {
+      const { number, payload } = one;
+      if (this.#handoffs.hold(session.id, number, payload)) continue;
+      this.#telling = { session: session.id, number };
+      this.#owner.message(session, payload);
+    }
+    this.#telling = undefined;
+  }
+
+  /** A session leaves: tells what was held of it and came of the gateway's first `received` frames. No other manager gets it. */
+  #tellRest(session: LiveSession, received: number): void {
+    const held = this.#handoffs.heldOf(session.id);
+    for (let one = held.shift(); one !== undefined && one.number <= received; one = held.shift())
+      this.#owner.message(session, one.payload);
   }
 
   /** Each answers one Handoff, and comes before the session's end: nothing can cross it. */
@@ -504,8 +572,10 @@ export class RegisteredGateway implements Gateway {
     const session = this.#known(id, "HandoffRefused");
     if (!this.#handoffs.has(id))
       throw unexpected(`HandoffRefused for session ${id}, which was not to be handed over,`);
+    const held = this.#handoffs.heldOf(id);
     this.#handoffs.failed(id, code, message);
     this.#count(session);
+    this.#giveBack(session, held);
   }
 
   bindRefused(id: number, user: string): void {
@@ -523,6 +593,10 @@ export class RegisteredGateway implements Gateway {
 
   disconnected(id: number, end: body.Disconnected): void {
     const session = this.#known(id, "CLDisconnected");
+    this.#tellRest(
+      session,
+      (end.reason === "handoff" ? end.received : undefined) ?? Number.POSITIVE_INFINITY,
+    );
     this.#sessions.delete(id);
     this.#uncount(session);
     if (end.reason === "handoff") {

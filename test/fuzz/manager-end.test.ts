@@ -135,8 +135,7 @@ class ManagerFuzz implements Fuzz {
     assert.equal(this.world.gateway, undefined);
     assert.equal(this.world.counts.lefts, this.world.counts.joins, "each join has its leave");
     await turn();
-    const settled = Object.values(this.world.handoffs).reduce((sum, count) => sum + count, 0);
-    assert.equal(settled, this.world.handoffsBegun, "each handoff has come to something");
+    assert.equal(this.world.handsOver, false, "each handoff has come to something");
     this.#readers.close();
     this.world.timers.restore();
   }
@@ -237,7 +236,9 @@ class ManagerFuzz implements Fuzz {
   #sayAgain(handled: number): void {
     const { world } = this;
     const { said } = world;
-    assert.equal(handled, world.fed, "how many frames the manager has handled");
+    // What came behind a Handoff that is not answered it asks for once more, and passes over.
+    if (world.handsOver) assert.ok(handled <= world.fed && handled >= world.acknowledged);
+    else assert.equal(handled, world.fed, "how many frames the manager has handled");
     this.story.push(`resumed: ${handled} of ${said.length} handled`);
     world.fed = said.length;
     this.#feed(Buffer.concat(said.slice(handled)), said.length - handled);
@@ -419,7 +420,8 @@ class ManagerFuzz implements Fuzz {
     session.ended = true;
     session.handedOver = true;
     this.world.live.delete(id);
-    toManager.disconnected(batch, id, movedOn);
+    const received = this.#random.pick([undefined, 0, this.world.fed, MUCH]);
+    toManager.disconnected(batch, id, { ...movedOn, received });
   }
 
   #payloadLength(): number {

@@ -214,6 +214,12 @@ export class ManagerWorld {
     this.handoffs[outcome] = (this.handoffs[outcome] ?? 0) + 1;
   }
 
+  /** Whether some handoff has come to nothing yet. */
+  get handsOver(): boolean {
+    const settled = Object.values(this.handoffs).reduce((sum, count) => sum + count, 0);
+    return settled < this.handoffsBegun;
+  }
+
   /** Lets a session in: once, and not where nobody asked. */
   #admit(session: Session): void {
     const admits = !session.admitted && this.gateway?.reaches(session.id) === true;

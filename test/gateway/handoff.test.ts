@@ -224,6 +224,97 @@ test("each join has one leave, however many go, whenever they close", async (t) 
   assert.equal(counters.unacknowledged, 0);
 });
 
+describe("what a client says behind what makes its manager hand it over", () => {
+  /** Lines are messages; `login` gives a session to `battle` at each line that says so. */
+  const settings = { listen: ["tcp://127.0.0.1:0?manager=login&framing=line"] };
+
+  function handOverAt(manager: ManagerServer, line: string, to: string): void {
+    manager.on("message", (session, payload) => {
+      if (payload.toString() === line) manager.handoff(session, to, line).catch(() => {});
+    });
+  }
+
+  /** Messages as they came, each with a line end behind it again. */
+  function recordLines(manager: ManagerServer): () => string {
+    let heard = "";
+    manager.on("message", (_session, payload) => {
+      heard += `${payload}\n`;
+    });
+    return () => heard;
+  }
+
+  test("is the new one's, behind its join, and counted once", async (t) => {
+    const { login, battle, player, session, gateway } = await startJoined(t, { settings });
+    handOverAt(login, "go", "battle");
+    const [atLogin, atBattle] = [recordLines(login), recordLines(battle)];
+    const joined: string[] = [];
+    battle.on("join", (_session, data) => joined.push(`${atBattle()}${data}`));
+    player.send(`hello\ngo\n${lines(1000)}`);
+    await until(() => atBattle() === lines(1000), "everything behind the handoff has come");
+    assert.deepEqual(joined, ["go"], "once, and nothing before it");
+    player.send("1001\n");
+    await until(() => atBattle() === lines(1001), "what is said later comes behind it");
+    assert.equal(atLogin(), "hello\ngo\n");
+    assert.equal(login.session(session), undefined);
+    const left = next<[Session, SessionEnd]>(battle, "leave");
+    player.end();
+    const { inBytes, inMsgs } = (await left)[1];
+    const said = `hello\ngo\n${lines(1001)}`;
+    assert.deepEqual([inBytes, inMsgs], [said.replaceAll("\n", "").length, 1003]);
+    assert.equal(gateway.counters.inMsgs, 1003);
+  });
+
+  test("is the old one's after all, in order, where the handoff is refused", async (t) => {
+    const { login, battle, player } = await startJoined(t, { settings });
+    await battle.close();
+    handOverAt(login, "go", "battle");
+    const atLogin = recordLines(login);
+    player.send(`go\n${lines(500)}`);
+    await until(() => atLogin() === `go\n${lines(500)}`, "it has come back");
+    player.send("501\n");
+    await until(() => atLogin() === `go\n${lines(501)}`, "and goes on");
+  });
+
+  test("goes to and fro with it, as often as it is handed on", async (t) => {
+    const { login, battle, player } = await startJoined(t, { settings });
+    handOverAt(login, "there", "battle");
+    handOverAt(battle, "back", "login");
+    const [atLogin, atBattle] = [recordLines(login), recordLines(battle)];
+    player.send("1\nthere\n2\nback\n3\nthere\n4\nback\n5\n");
+    await until(() => atLogin().endsWith("5\n"), "the last has come");
+    assert.deepEqual([atLogin(), atBattle()], ["1\nthere\n3\nthere\n5\n", "2\nback\n4\nback\n"]);
+  });
+
+  test("is handed on by whoever gives the session away as it joins", async (t) => {
+    const { login, battle, player } = await startJoined(t, { settings });
+    handOverAt(login, "go", "battle");
+    battle.on("join", (session) => void battle.handoff(session, "login", "no"));
+    const [atLogin, atBattle] = [recordLines(login), recordLines(battle)];
+    player.send(`go\n${lines(100)}`);
+    await until(() => atLogin() === `go\n${lines(100)}`, "it has come back");
+    assert.equal(atBattle(), "");
+  });
+
+  test("is told to nobody twice and lost to nobody when the link is cut in the middle", async (t) => {
+    const { login, battle, player, gateway } = await startJoined(t, { settings });
+    const [atLogin, atBattle] = [recordLines(login), recordLines(battle)];
+    const { link } = managerOf(gateway, "login");
+    login.on("message", (session, payload) => {
+      if (payload.toString() !== "go") return;
+      login.handoff(session, "battle").catch(() => {});
+      // The Handoff is said and not sent: so much of what follows is read before the link is gone.
+      link.abort();
+    });
+    const up = next(login, "gatewayUp");
+    player.send(`go\n${lines(1000)}`);
+    await until(() => atBattle() === lines(1000), "everything behind the handoff has come");
+    await up;
+    player.send("1001\n");
+    await until(() => atBattle() === lines(1001), "and what is said later");
+    assert.equal(atLogin(), "go\n");
+  });
+});
+
 describe("a session that is handed over", () => {
   test("keeps its user, its groups and its client, and is in without being asked for", async (t) => {
     const { login, battle, session, player, gateway } = await startJoined(t, { battle: { admit: true } });

@@ -187,6 +187,34 @@ describe("docs/manager.md", () => {
     assert.deepEqual(told, [["Msg", first, "refused as no-slot"]]);
   });
 
+  test("has an example of what goes along from a client without framing that works", async (t) => {
+    const [, , , , example = ""] = matches(page, /```ts\n(.*?)```/gs);
+    const listen = `unix:${temporaryDirectory(t)}/manager.sock`;
+    const make = () => new ManagerServer({ listen });
+    const body = example.replace("new ManagerServer", "make");
+    const manager: ManagerServer = new Function("make", `${body}\nreturn server;`)(make);
+    await manager.listen();
+    t.after(() => manager.close());
+    const gateway = await RawGateway.registered(t, listen);
+    const [first, second] = [session(0), session(1)];
+    gateway.join(first);
+    for (const part of ["hel", "lo\nto battle\nfi", "re\n"]) gateway.message(first, part);
+    const back = { from: "battle", fromSession: 7, data: Buffer.from("we") };
+    gateway.send((batch) => toManager.join(batch, second, { ...JOIN, ...back }));
+    gateway.message(second, "ll\n");
+    assert.deepEqual(await gateway.sync(), [
+      ["Msg", first, "you said hello\n"],
+      ["Handoff", first, "battle", "fi"],
+      ["Msg", second, "you said well\n"],
+    ]);
+    gateway.refuseHandoff(first);
+    const told = [...(await gateway.sync()), ...(await gateway.sync())];
+    assert.deepEqual(told, [
+      ["Msg", first, "you said fire\n"],
+      ["Msg", first, "refused as no-slot"],
+    ]);
+  });
+
   test("says of each code of a handoff with which status it is answered", () => {
     const [, statuses = ""] = /handoffStatuses.*? = \{\n(.*?)\n\}/s.exec(source("http-api")) ?? [];
     const listed = [...statuses.matchAll(/"([\w-]+)": (\d+)/g)].map(([, code, status]) => [code, status]);

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
+import { ACK_AFTER_BYTES } from "../../link/acknowledger.ts";
 import { HandoffError, type ManagerServerOptions, type Session } from "../../manager-stub/index.ts";
 import { handoffRefusals, type Join } from "../../proto/bodies.ts";
 import { toManager } from "../../proto/from-gateway.ts";
@@ -53,17 +54,6 @@ describe("a session that is handed over", () => {
     assert.equal(await outcome, "done");
     assert.deepEqual(told, [`leave 1/${first}: manager handoff`]);
     assert.deepEqual([manager.session(one), one.dropped], [undefined, true]);
-  });
-
-  test("is told in its messages until it leaves", async (t) => {
-    const { gateway, told, outcome } = await startHandingOver(t);
-    gateway.message(first, "before the gateway knew");
-    gateway.handedOver(first);
-    assert.equal(await outcome, "done");
-    assert.deepEqual(told, [
-      `message 1/${first}: before the gateway knew`,
-      `leave 1/${first}: manager handoff`,
-    ]);
   });
 
   test("is gone already when its handoff is done", async (t) => {
@@ -169,6 +159,143 @@ describe("a session that is handed over", () => {
       await assert.rejects(manager.handoff(one, name, data), { name: "TypeError", message });
     manager.handoff(one, "battle", "level 3 é").catch(() => {});
     assert.deepEqual(await gateway.sync(), [["Handoff", first, "battle", "level 3 é"]]);
+  });
+});
+
+describe("what a client says while its session is handed over", () => {
+  const say = (gateway: RawGateway, ...texts: readonly string[]) => {
+    for (const text of texts) gateway.message(first, text);
+  };
+  const heard = (...texts: readonly string[]) => texts.map((text) => `message 1/${first}: ${text}`);
+
+  test("is behind all that the manager had read by then", async (t) => {
+    const { manager, gateway } = await startJoined(t, {}, first, second);
+    say(gateway, "one", "two");
+    await gateway.sync();
+    outcomeOf(manager.handoff(at(manager, first), "battle"));
+    await gateway.sync();
+    assert.deepEqual(gateway.readAtHandoff, [4]);
+  });
+
+  test("is behind the message at which it is", async (t) => {
+    const { manager, gateway, told } = await startJoined(t, {}, first, second);
+    manager.on("message", (session, payload) => {
+      if (`${payload}` === "go") outcomeOf(manager.handoff(session, "battle"));
+    });
+    say(gateway, "one", "go", "three");
+    await gateway.sync();
+    assert.deepEqual(gateway.readAtHandoff, [4]);
+    assert.deepEqual(told, heard("one", "go"));
+  });
+
+  test("is the other manager's, once it has gone there", async (t) => {
+    const { gateway, told, outcome } = await startHandingOver(t);
+    say(gateway, "one", "", "three");
+    gateway.handedOver(first, 2);
+    assert.equal(await outcome, "done");
+    assert.deepEqual(told, [`leave 1/${first}: manager handoff`]);
+  });
+
+  test("is its own as far as the gateway says", async (t) => {
+    const { gateway, told, outcome } = await startHandingOver(t);
+    say(gateway, "one", "two", "three");
+    gateway.handedOver(first, 4);
+    assert.equal(await outcome, "done");
+    assert.deepEqual(told, [...heard("one", "two"), `leave 1/${first}: manager handoff`]);
+  });
+
+  test("is its own where the gateway does not know that it could be another's", async (t) => {
+    const { gateway, told, outcome } = await startHandingOver(t);
+    say(gateway, "before the gateway knew");
+    gateway.handedOver(first);
+    assert.equal(await outcome, "done");
+    assert.deepEqual(told, [...heard("before the gateway knew"), `leave 1/${first}: manager handoff`]);
+  });
+
+  test("is its own where the session ends by itself, and comes before the end", async (t) => {
+    const { gateway, told, outcome } = await startHandingOver(t);
+    say(gateway, "one", "two");
+    gateway.disconnected(first);
+    assert.equal(await outcome, "session-ended");
+    assert.deepEqual(told, [...heard("one", "two"), `leave 1/${first}: client client-closed`]);
+  });
+
+  test("is its own where the handoff is refused, and comes before what is said later", async (t) => {
+    const { manager, gateway, told, outcome } = await startHandingOver(t);
+    say(gateway, "one", "", "three");
+    await gateway.sync();
+    assert.deepEqual(told, [], "nothing until it is known");
+    gateway.refuseHandoff(first);
+    say(gateway, "four");
+    assert.equal(await outcome, "no-slot");
+    await gateway.sync();
+    assert.deepEqual(told, heard("one", "", "three", "four"));
+    outcomeOf(manager.handoff(at(manager, first), "battle"));
+    await gateway.sync();
+    assert.deepEqual(gateway.readAtHandoff, [2, 7], "what it was told since, it has read");
+  });
+
+  test("is the other manager's again where one of it has the session handed over once more", async (t) => {
+    const { manager, gateway, told } = await startHandingOver(t);
+    manager.on("message", (session) => void outcomeOf(manager.handoff(session, "elsewhere")));
+    say(gateway, "one", "two", "three");
+    gateway.refuseHandoff(first);
+    say(gateway, "four");
+    await gateway.sync();
+    assert.deepEqual(gateway.readAtHandoff, [2, 3], "two joins, and one message");
+    assert.deepEqual(told, heard("one"));
+    gateway.refuseHandoff(first);
+    await gateway.sync();
+    assert.deepEqual(gateway.readAtHandoff, [2, 3, 4]);
+    gateway.handedOver(first, 4);
+    await gateway.sync();
+    assert.deepEqual(told, [...heard("one", "two"), `leave 1/${first}: manager handoff`]);
+  });
+
+  test("holds up nobody else", async (t) => {
+    const { manager, gateway, told } = await startHandingOver(t);
+    gateway.message(second, "hello");
+    await gateway.sync();
+    assert.deepEqual(told, [`message 1/${second}: hello`]);
+    outcomeOf(manager.handoff(at(manager, second), "battle"));
+    await gateway.sync();
+    assert.deepEqual(gateway.readAtHandoff, [2, 3]);
+    say(gateway, "x".repeat(ACK_AFTER_BYTES));
+    await gateway.sync();
+    assert.equal(gateway.acknowledged, 2, "what is behind the first of them is not acknowledged");
+  });
+
+  test("is not acknowledged before it is known whose it is", async (t) => {
+    const { gateway } = await startHandingOver(t);
+    say(gateway, "x".repeat(ACK_AFTER_BYTES));
+    await gateway.sync();
+    assert.equal(gateway.acknowledged, 2);
+    gateway.refuseHandoff(first);
+    say(gateway, "x".repeat(ACK_AFTER_BYTES));
+    await gateway.sync();
+    assert.equal(gateway.acknowledged, 5);
+  });
+
+  test("is let go of with each handoff, however many there are", async (t) => {
+    const { manager, gateway, told } = await startHandingOver(t, { sendBufferBytes: 2 ** 20 });
+    for (let round = 0; round < 3; round++) {
+      say(gateway, "x".repeat(2 ** 19));
+      gateway.refuseHandoff(first);
+      await gateway.sync();
+      outcomeOf(manager.handoff(at(manager, first), "battle"));
+    }
+    assert.equal(told.length, 3);
+  });
+
+  test("ends the link where it is more than is held", async (t) => {
+    const { gateway, told, outcome } = await startHandingOver(t, { sendBufferBytes: 2 ** 20 });
+    const most = "x".repeat(2 ** 19 - 12);
+    say(gateway, most, most);
+    await gateway.sync();
+    say(gateway, "");
+    await gateway.untilClosed();
+    assert.equal(await outcome, "gateway-lost");
+    assert.equal(told.at(-1), "down gateway-1: send-buffer");
   });
 });
 
@@ -375,6 +502,38 @@ describe("a gateway that is lost while it hands a session over, and comes back",
     gateway.disconnected(first);
     assert.equal(await outcome, "session-ended");
     assert.deepEqual(await gateway.sync(), [["Drop", first]]);
+  });
+
+  test("says again what its clients said meanwhile, and it is told once", async (t) => {
+    const { manager, link } = await startManager(t);
+    const gateway = await RawGateway.connect(t, link);
+    const { epoch } = await gateway.register();
+    gateway.join(first, second);
+    gateway.listening();
+    await gateway.sync();
+    const outcome = outcomeOf(manager.handoff({ gateway: 1, id: first }, "battle"));
+    const told = recordEvents(manager);
+    const speeches = (to: RawGateway) => {
+      to.message(first, "one");
+      to.message(second, "two");
+    };
+    speeches(gateway);
+    const lost = next(manager, "gatewayLost");
+    gateway.socket.end();
+    await lost;
+    const again = await RawGateway.connect(t, link);
+    const { resumed, received } = await again.register({ resume: { epoch, received: 0 } });
+    assert.deepEqual([resumed, received], [true, 2], "none of it is acknowledged");
+    speeches(again);
+    again.message(second, "three");
+    again.refuseHandoff(first);
+    assert.equal(await outcome, "no-slot");
+    assert.deepEqual(told, [
+      `message 1/${second}: two`,
+      "lost gateway-1: link-closed",
+      `message 1/${second}: three`,
+      `message 1/${first}: one`,
+    ]);
   });
 
   test("is another epoch's when it does not: then nothing is known of it", async (t) => {

@@ -69,6 +69,8 @@ export class RawGateway {
   closed = false;
   /** How many frames the manager has acknowledged. It does so when it likes: no test waits for it by chance. */
   acknowledged = 0;
+  /** How many frames each Handoff says that the manager had read. */
+  readonly readAtHandoff: (number | undefined)[] = [];
   readonly #batch = new FrameBatch();
   /** Emits `news` when something was told, or the link was closed. */
   readonly #news = new EventEmitter();
@@ -82,6 +84,10 @@ export class RawGateway {
     else if (address.kind === "tcp") this.socket = connect(address.port, address.host);
     else this.socket = tlsConnect(address.port, address.host, tls);
     const reader = new FrameReader(fromManagerBounds, DEFAULT_MAX_FRAME, (type, bytes, start, end) => {
+      if (type === FromManager.Handoff)
+        this.readAtHandoff.push(
+          body.handoff(decodeMap(bytes, start + SESSION_BYTES, end), "Handoff").received,
+        );
       if (type === FromManager.Ack) this.acknowledged = readCount(bytes, start);
       else this.#told.push(describe(type, bytes.subarray(start, end)));
     });
@@ -171,9 +177,13 @@ export class RawGateway {
     this.send((batch) => toManager.handoffRefused(batch, id, refused));
   }
 
-  /** A session is another manager's. */
-  handedOver(id: number): void {
-    this.disconnected(id, { by: "manager", reason: "handoff" });
+  /**
+   * A session is another manager's.
+   *
+   * @param received and so is what its client said behind so many frames
+   */
+  handedOver(id: number, received?: number): void {
+    this.disconnected(id, { by: "manager", reason: "handoff", received });
   }
 
   ping(ping: Partial<body.Ping> = {}): void {
