@@ -18,6 +18,8 @@ export interface TappedTenure {
   readonly handed: number;
   /** Whose it was before, if another manager has handed it over. */
   readonly from: { readonly manager: string; readonly session: number } | undefined;
+  /** What it was told at the end that went to the next manager instead, bytes. */
+  takenBack: number;
 }
 
 /** A client's session, under all ids that it has had. */
@@ -51,6 +53,8 @@ export class GatewayTap implements LinkListener {
   /** The epochs, by what the manager said its capacity is. */
   readonly beginnings = new Map<number, Beginning>();
   handoffs = 0;
+  /** How many of them took along what the client had said behind. */
+  takenAlong = 0;
   readonly #gateway: Gateway;
   readonly #faults: Faults;
   readonly #links: readonly LinkTap[];
@@ -90,7 +94,13 @@ export class GatewayTap implements LinkListener {
     this.#faults.check(told === session.lost, "miscounted", was);
     const { from: manager, fromSession = 0 } = join;
     const from = manager === undefined ? undefined : { manager, session: fromSession };
-    session.tenures.push({ capacity: link.capacity, session: id, handed: session.handed, from });
+    session.tenures.push({
+      capacity: link.capacity,
+      session: id,
+      handed: session.handed,
+      from,
+      takenBack: 0,
+    });
     this.sessions.set(id, session);
     return session;
   }
@@ -101,14 +111,30 @@ export class GatewayTap implements LinkListener {
     return session;
   }
 
-  disconnected(link: LinkTap, id: number, { inBytes, reason }: body.Disconnected): Tally | undefined {
+  disconnected(
+    link: LinkTap,
+    id: number,
+    { inBytes, reason, received }: body.Disconnected,
+  ): Tally | undefined {
     const session = this.#known(link, id, "an end");
     if (session === undefined) return undefined;
     const { handed } = session;
     const what = `session ${id} said ${handed}, not ${inBytes} bytes`;
     this.#faults.check(inBytes === handed, "miscounted", what);
-    if (reason === "handoff") session.between = true;
-    else session.ended = true;
+    if (reason !== "handoff") {
+      session.ended = true;
+      return session;
+    }
+    session.between = true;
+    const tenure = this.tenure(id, link.capacity);
+    if (received === undefined || tenure === undefined) {
+      this.#faults.add("mistold", `session ${id} was handed over, and from where on is not told`);
+      return session;
+    }
+    // It is about to be handed to the other link, behind the join.
+    tenure.takenBack = link.takeBack(session, received);
+    session.handed -= tenure.takenBack;
+    if (tenure.takenBack > 0) this.takenAlong++;
     return session;
   }
 

@@ -92,17 +92,18 @@ export class Incarnation extends Outgoing implements Journal {
   }
 
   left(id: number, end: SessionEnd): void {
-    const { faults, totals } = this.#parts;
+    const { faults, tap, totals } = this.#parts;
     const stay = this.#stay(id, "an end");
     if (stay === undefined) return;
     totals.leaves++;
     stay.end = end;
     this.leave(id, end);
     const { startBytes, receivedBytes } = stay;
+    const { takenBack = 0 } = tap.tenure(id, capacityOf(this.#number)) ?? {};
     faults.check(
-      end.inBytes === startBytes + receivedBytes,
+      end.inBytes === startBytes + receivedBytes + takenBack,
       "miscounted",
-      `session ${id} is said to have said ${end.inBytes} bytes, not ${startBytes} + ${receivedBytes}`,
+      `session ${id} is said to have said ${end.inBytes} bytes, not ${startBytes} + ${receivedBytes} + ${takenBack}`,
     );
   }
 

@@ -24,7 +24,8 @@ export interface LinkListener {
 }
 
 interface HandedFrame {
-  readonly tally: Tally;
+  /** Whose it is; nobody's any more once it is another manager's. */
+  tally: Tally;
   readonly bytes: number;
 }
 
@@ -67,6 +68,21 @@ export class LinkTap {
   /** Frames that wait to be acknowledged. */
   get unacknowledged(): number {
     return this.#frames.length - this.#first;
+  }
+
+  /**
+   * What is behind so many frames is another manager's.
+   *
+   * @returns how much that was of this one, bytes
+   */
+  takeBack(tally: Tally, frames: number): number {
+    let taken = 0;
+    for (const frame of this.#frames.slice(this.#first + Math.max(0, frames - this.#acknowledged))) {
+      if (frame.tally !== tally) continue;
+      frame.tally = NOBODY;
+      taken += frame.bytes;
+    }
+    return taken;
   }
 
   #said(session: number, length: number): void {

@@ -243,7 +243,7 @@ export class Stage {
         `registered ${registrations}, resumed ${tap.resumes}`,
       `links ended at the gateway ${JSON.stringify(counters.linkEnds)}; clients paused ${counters.linkPauses} times`,
       `clients ${crowd.clients.size}: joins ${joins}, rejoins ${rejoins}, leaves ${leaves}, refused ${counters.refused}; ` +
-        `handed over ${handoffs}, not handed over ${keeps}`,
+        `handed over ${handoffs}, not handed over ${keeps}, with something said behind ${tap.takenAlong}`,
       `from clients ${fromClients} records, ${fromClientsBytes} bytes; ${again(fromGateway)}`,
       `to clients ${toClients} records, and of those to all ${toAll}, to groups ${toGroups}, to users ${toUsers}, ` +
         `to many ${toMany}; names changed ${renames} times`,

@@ -48,6 +48,8 @@ export class Ledger {
   readonly #houses: ReadonlyMap<string, House>;
   /** Who joins next comes from there. */
   #from: Stay | undefined;
+  /** And what its client said before is told with it. */
+  #unheard: readonly string[] = [];
 
   constructor(houses: ReadonlyMap<string, House>) {
     this.#houses = houses;
@@ -59,6 +61,8 @@ export class Ledger {
     this.#from = undefined;
     const stay: Stay = { manager, session, guest, state: asks ? "asking" : "open" };
     this.stays.push(stay);
+    for (const text of this.#unheard) this.says.push(`${manager}: ${session} says ${text}`);
+    this.#unheard = [];
     return stay;
   }
 
@@ -108,13 +112,14 @@ export class Ledger {
     stay.state = stay.state === "dropped" ? "over" : "left";
   }
 
-  reads({ word, session, text }: Said): void {
+  /** @param unheard what the session's client said that its manager had not taken when it said this */
+  reads({ word, session, text }: Said, unheard: readonly string[] = []): void {
     const stay = this.stays.find((one) => one.session === session);
     if (stay === undefined || stay.state === "over") this.staleFrames++;
     else if (word === "send") this.#send(stay, text);
     else if (word === "admit") this.#admit(stay);
     else if (word === "drop" || word === "discard") this.#drop(stay, word);
-    else this.#handOff(stay, word.slice("handoff to ".length), text);
+    else this.#handOff(stay, word.slice("handoff to ".length), text, unheard);
   }
 
   /** All that a read has brought is handled. */
@@ -171,7 +176,7 @@ export class Ledger {
     stay.state = "dropped";
   }
 
-  #handOff(stay: Stay, to: string, data: string): void {
+  #handOff(stay: Stay, to: string, data: string, unheard: readonly string[]): void {
     const { manager, session } = stay;
     if (!isOpen(stay)) {
       this.staleFrames++;
@@ -186,6 +191,7 @@ export class Ledger {
     this.#from = stay;
     this.says.push(`${manager}: ${session} ended by manager handoff`);
     this.says.push(`${to}: join from ${manager} ${session} with ${data}`);
+    this.#unheard = unheard;
   }
 
   #handoffRefusal({ manager, state }: Stay, to: string): HandoffRefusal | undefined {

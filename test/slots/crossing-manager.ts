@@ -13,7 +13,13 @@ export type Word = "send" | "drop" | "discard" | "admit" | `handoff to ${string}
 export type Told =
   | { readonly kind: "join"; readonly session: number; readonly asks: boolean }
   | { readonly kind: "message"; readonly session: number; readonly text: string }
-  | { readonly kind: "end"; readonly session: number; readonly cause: EndCause }
+  | {
+      readonly kind: "end";
+      readonly session: number;
+      readonly cause: EndCause;
+      /** What the client said behind so many of the frames is another manager's. */
+      readonly received: number | undefined;
+    }
   | { readonly kind: "refused"; readonly session: number };
 
 /** A frame of its own. */
@@ -21,12 +27,19 @@ export interface Said {
   readonly word: Word;
   readonly session: number;
   readonly text: string;
+  /** How many frames it had taken by then; where it is a handoff. */
+  readonly received?: number;
 }
 
 export type Choice = "hear" | Pick<Said, "word" | "session">;
 
 interface Known {
   readonly heard: string[];
+  /** What came while it is being handed over, with the number of each frame. */
+  held: { readonly number: number; readonly text: string }[];
+  /** How many handoffs are not answered, and how many frames it had taken at the first of them. */
+  handoffs: number;
+  received: number;
   asks: boolean;
   dropped: boolean;
   ended: boolean;
@@ -40,6 +53,7 @@ export class CrossingManager {
   readonly #left: Word[];
   readonly #known = new Map<number, Known>();
   #texts = 0;
+  #frames = 0;
 
   /** @param words each may be said once */
   constructor(name: string, words: readonly Word[]) {
@@ -66,17 +80,28 @@ export class CrossingManager {
   hear(): void {
     const told = this.toHear.shift();
     assert.ok(told !== undefined);
+    this.#frames++;
     const { session } = told;
     if (told.kind === "join") {
       assert.ok(!this.#known.has(session), `${this.name} was told twice that ${session} joined`);
-      this.#known.set(session, { heard: [], asks: told.asks, dropped: false, ended: false });
+      this.#known.set(session, {
+        heard: [],
+        held: [],
+        handoffs: 0,
+        received: 0,
+        asks: told.asks,
+        dropped: false,
+        ended: false,
+      });
       return;
     }
     const known = this.#known.get(session);
     assert.ok(known !== undefined, `${this.name} was told of ${session}, which has not joined`);
     assert.ok(!known.ended, `${this.name} was told of ${session} after its end`);
-    if (told.kind === "message") known.heard.push(told.text);
-    if (told.kind === "end") this.#ended(session, known, told.cause);
+    if (told.kind === "message") known.held.push({ number: this.#frames, text: told.text });
+    if (told.kind === "refused") known.handoffs--;
+    if (told.kind === "end") this.#ended(session, known, told.cause, told.received);
+    else if (known.handoffs === 0) release(known);
   }
 
   /** What the client of a session has said to it. */
@@ -91,18 +116,31 @@ export class CrossingManager {
       assert.ok(ended, `${this.name} was not told the end of ${session}`);
   }
 
-  #ended(session: number, known: Known, { reason }: EndCause): void {
+  #ended(session: number, known: Known, { reason }: EndCause, received: number | undefined): void {
     known.ended = true;
+    release(known, received);
     if (known.dropped || reason === "handoff") return;
     this.toRead.push({ word: "drop", session, text: "" });
   }
 
   #say({ word, session }: Exclude<Choice, "hear">): void {
     this.#left.splice(this.#left.indexOf(word), 1);
-    this.toRead.push({ word, session, text: `${this.name}${++this.#texts};` });
     const known = this.#known.get(session);
+    const said = { word, session, text: `${this.name}${++this.#texts};` };
+    if (known === undefined || !word.startsWith("handoff")) {
+      this.toRead.push(said);
+    } else {
+      if (known.handoffs++ === 0) known.received = this.#frames;
+      this.toRead.push({ ...said, received: known.received });
+    }
     if (known === undefined) return;
     if (word === "drop" || word === "discard") known.dropped = true;
     if (word === "admit") known.asks = false;
   }
+}
+
+/** Takes what was held, as far as it is its own. */
+function release(known: Known, received = Number.POSITIVE_INFINITY): void {
+  for (const { number, text } of known.held) if (number <= received) known.heard.push(text);
+  known.held = [];
 }

@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { pino } from "pino";
 import { ByListener } from "../../gateway/choice/by-listener.ts";
+import type { Unheard } from "../../gateway/links/unacknowledged.ts";
 import { Counters } from "../../gateway/metrics/counters.ts";
 import { type SessionCommands, sessionCommands } from "../../gateway/routers/commands.ts";
 import type { Roster } from "../../gateway/slots/roster.ts";
@@ -16,7 +17,7 @@ import { FakeClock } from "../helpers/fake-clock.ts";
 import { FakeConnection } from "../helpers/fake-connection.ts";
 import { addOpenManager, GAME, LIMITS, startKeeping } from "../helpers/sessions.ts";
 import { type Guest, type House, isOpen, Ledger } from "./crossing-ledger.ts";
-import { CrossingManager, type Said, type Word } from "./crossing-manager.ts";
+import { CrossingManager, type Said, type Told, type Word } from "./crossing-manager.ts";
 import type { Course, Move } from "./every-order.ts";
 import { SWEEP_MS } from "./support.ts";
 
@@ -57,6 +58,8 @@ interface Client {
 }
 
 interface Party {
+  /** What its manager was told, in the order of the numbers. */
+  readonly log: Told[];
   readonly manager: CrossingManager;
   readonly roster: Roster;
   readonly house: House;
@@ -190,22 +193,28 @@ export class CrossingWorld implements Course<CrossingWorld> {
   }
 
   #addParty(manager: CrossingManager): Party {
-    const { name, toHear } = manager;
+    const { name } = manager;
+    const log: Told[] = [];
+    const tell = (told: Told): void => {
+      log.push(told);
+      manager.toHear.push(told);
+    };
     const { slots = 1, capacities = {}, asking = [] } = this.#cast;
     const house = { capacity: capacities[name] ?? slots, admission: asking.includes(name), closed: false };
     const roster = addOpenManager(
       this.#sessions,
       name,
       {
-        joined: (slot) => this.#joined(manager, slot),
+        joined: (slot) => tell(this.#joined(manager, slot)),
         message: ({ session }, bytes, start, end) => {
           const text = bytes.toString("utf8", start, end);
           this.#said.push(`${name}: ${session} says ${text}`);
-          toHear.push({ kind: "message", session, text });
+          tell({ kind: "message", session, text });
         },
-        disconnected: ({ session }, cause) => {
+        unheard: ({ session }, received) => unheard(log, session, received),
+        disconnected: ({ session, transfer }, cause) => {
           this.#said.push(`${name}: ${session} ended by ${cause.by} ${cause.reason}`);
-          toHear.push({ kind: "end", session, cause });
+          tell({ kind: "end", session, cause, received: transfer?.unheard?.received });
         },
       },
       house.capacity,
@@ -215,13 +224,13 @@ export class CrossingWorld implements Course<CrossingWorld> {
       bindRefused: () => {},
       handoffRefused: (session: number, { code }: { readonly code: string }) => {
         this.#said.push(`${name}: ${session} stays, ${code}`);
-        toHear.push({ kind: "refused", session });
+        tell({ kind: "refused", session });
       },
     };
-    return { manager, roster, house, commands: sessionCommands(roster, link, this.#counters, silent) };
+    return { log, manager, roster, house, commands: sessionCommands(roster, link, this.#counters, silent) };
   }
 
-  #joined({ name, toHear }: CrossingManager, slot: Slot): void {
+  #joined({ name }: CrossingManager, slot: Slot): Told {
     const { session, transfer, connection } = slot;
     const from = transfer && ` from ${transfer.manager} ${transfer.session} with ${transfer.data ?? ""}`;
     this.#said.push(`${name}: join${from ?? ""}`);
@@ -231,7 +240,7 @@ export class CrossingWorld implements Course<CrossingWorld> {
     assert.ok(before === undefined || before.state === "over", "two managers have one session");
     assert.ok(!this.#ledger.stays.some((stay) => stay.session === session), "an id was given twice");
     const { state } = this.#ledger.joined(name, session, guest);
-    toHear.push({ kind: "join", session, asks: state === "asking" });
+    return { kind: "join", session, asks: state === "asking" };
   }
 
   #movesOf({ came, left, connection, guest }: Client, place: number): OwnMove[] {
@@ -319,7 +328,7 @@ export class CrossingWorld implements Course<CrossingWorld> {
   #read(name: string, count: number): void {
     const { manager, commands } = this.#party(name);
     for (const said of manager.toRead.splice(0, count)) {
-      this.#ledger.reads(said);
+      this.#ledger.reads(said, textsBehind(this.#party(name).log, said));
       carryOut(commands, said);
     }
     this.#ledger.flush();
@@ -335,13 +344,29 @@ export class CrossingWorld implements Course<CrossingWorld> {
   }
 }
 
-function carryOut(commands: SessionCommands, { word, session, text }: Said): void {
+/** What the client of a session said behind so many of the frames. */
+function unheard(log: readonly Told[], session: number, received: number): Unheard {
+  const texts = textsBehind(log, { session, received });
+  return {
+    received,
+    forEach(visit) {
+      for (const bytes of texts.map((text) => Buffer.from(text))) visit(bytes, 0, bytes.length);
+    },
+  };
+}
+
+function textsBehind(log: readonly Told[], { session, received = log.length }: Partial<Said>): string[] {
+  const behind = log.slice(received).filter((told) => told.session === session);
+  return behind.flatMap((told) => (told.kind === "message" ? [told.text] : []));
+}
+
+function carryOut(commands: SessionCommands, { word, session, text, received }: Said): void {
   const bytes = Buffer.from(text);
   if (word === "send") commands.message(session, bytes, 0, bytes.length);
   else if (word === "drop") commands.drop(session, {});
   else if (word === "discard") commands.dropDiscard(session, {});
   else if (word === "admit") commands.admit(session);
-  else commands.handoff(session, { manager: word.slice("handoff to ".length), data: bytes });
+  else commands.handoff(session, { manager: word.slice("handoff to ".length), data: bytes, received });
 }
 
 function movesOfManager(manager: CrossingManager): Move<CrossingWorld>[] {
