@@ -173,6 +173,25 @@ describe("a manager that refuses the gateway for good", () => {
     assert.equal(managerOf(gateway, "a").link.up, true);
   });
 
+  test("has not refused it any more once it has taken it on", async (t) => {
+    const clock = new FakeClock();
+    const { gateway, links, raws, join } = await dialled(t, BY_LISTENER, clock);
+    refuse(links.a);
+    await links.a.untilClosed();
+    links.b.register();
+    await links.b.wait("listening");
+    const a = await redialled(raws.a, clock);
+    a.register();
+    await a.wait("listening");
+    links.b.socket.destroy();
+    const b = await redialled(raws.b, clock);
+    refuse(b);
+    await b.untilClosed();
+    await redialled(raws.b, clock);
+    await join(a, 0);
+    assert.equal(managerOf(gateway, "a").link.up, true);
+  });
+
   test("ends it when all of them do", async (t) => {
     const { gateway, links } = await dialled(t);
     refuse(links.a);
@@ -233,6 +252,34 @@ describe("the sessions of a manager that does not come back in time", () => {
     await next.wait("listening");
     assert.equal(next.all("join").length, 0, "its sessions are another's by now");
     await join(next, 0);
+  });
+
+  test("come from the one before it, with what that gave along, where it never acknowledged them", async (t) => {
+    const clock = new FakeClock();
+    const { gateway, links, raws, join } = await started(t, { ...settings, failover: true }, clock);
+    const one = await join(links.a, 0);
+    const data = Buffer.from("level 7");
+    links.a.say((batch) => toGateway.handoff(batch, one.session, { manager: "b", data }));
+    await links.b.wait("join");
+    const other = await join(links.b, 1);
+    links.b.acknowledge(0);
+    links.b.socket.destroy();
+    await until(() => managerOf(gateway, "b").link.down, "the link is lost");
+    clock.advance(holdMs);
+    const [, first, second] = [
+      await links.a.wait("join", 1),
+      await links.a.wait("join", 2),
+      await links.a.wait("join", 3),
+    ];
+    const moved = [first, second].find(({ body }) => body.fromSession === one.session);
+    assert.deepEqual([moved?.body.from, moved?.body.rejoin], ["a", true]);
+    assert.equal(Buffer.from(moved?.body.data ?? []).toString(), "level 7");
+    const another = [first, second].find((join) => join !== moved);
+    assert.deepEqual(
+      [another?.body.from, another?.body.fromSession, another?.body.data],
+      ["b", other.session, undefined],
+    );
+    await redialled(raws.b, clock);
   });
 
   test("end all the same, when there is no other that takes them", async (t) => {
