@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { Slot } from "../../gateway/slots/slot.ts";
 import { LIMITS } from "../helpers/sessions.ts";
-import { delivered, startSessions } from "./support.ts";
+import { delivered, refusalsOf, type SessionsSetUp, startSessions } from "./support.ts";
 
-const setUp = ({ capacity = 2 } = {}) => startSessions({ capacity });
+const setUp = (given: SessionsSetUp = {}) => startSessions({ capacity: 2, ...given });
 
 describe("a client that leaves", () => {
   test("is told once its connection is gone, and holds its slot until the manager acknowledges", () => {
@@ -194,7 +195,34 @@ describe("what goes to a client", () => {
   });
 });
 
+describe("what was not sent", () => {
+  test("is never more than was to be sent, though a connection has something of its own to say", () => {
+    const unsent: number[] = [];
+    const { roster, counters, join } = setUp({
+      router: { disconnected: ({ unsentBytes }: Slot) => unsent.push(unsentBytes) },
+    });
+    const [told, untold] = [join(), join()];
+    for (const { client } of [told, untold]) Object.defineProperty(client, "unsentBytes", { value: 7 });
+    roster.send(told.id, Buffer.from("hello"));
+    for (const { client } of [told, untold]) client.goes();
+    assert.deepEqual(unsent, [5, 0]);
+    assert.equal(counters.unsentBytes, 5);
+  });
+});
+
 describe("a client that finds no place", () => {
+  test("is told that it may not come in at all, where it may not", () => {
+    const { gate, connect, ...world } = setUp({ capacity: 1 });
+    connect();
+    gate.refused.set("192.0.2.1", "denied");
+    assert.equal(connect().ending, "close");
+    assert.deepEqual(refusalsOf(world), { denied: 1 });
+    gate.refused.clear();
+    assert.equal(connect().ending, undefined);
+    assert.deepEqual(refusalsOf(world), { denied: 1, "no-slot": 1 });
+    assert.deepEqual(gate.inside.length, 1, "who finds no place is not in");
+  });
+
   test("is refused politely and counted, and the next ones are closed at once", () => {
     const { clock, counters, told, connect } = setUp({ capacity: 1 });
     connect();

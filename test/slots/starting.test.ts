@@ -191,6 +191,21 @@ describe("the gate", () => {
   });
 });
 
+describe("the ends that are counted", () => {
+  test("are those of clients that have joined, and of no others", () => {
+    const { connect, join, counters } = startSessions();
+    connect(handshaking).goes();
+    const late = connect(handshaking);
+    late.sink?.failed("tls-handshake");
+    late.goes("ECONNRESET");
+    const counted = () => Object.fromEntries(Object.entries(counters.ends).filter(([, count]) => count > 0));
+    assert.deepEqual(counted(), {});
+    assert.deepEqual(refusalsOf({ counters }), { "left-early": 1, "tls-handshake": 1 });
+    join().client.goes("ECONNRESET");
+    assert.deepEqual(counted(), { "client-reset": 1 });
+  });
+});
+
 describe("file descriptors", () => {
   test("that are spare are no client's", () => {
     const world = startSessions({ limits: { maxDescriptors: 100 } });
