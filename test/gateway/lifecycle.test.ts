@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { type AddressInfo, createServer } from "node:net";
 import { describe, type TestContext, test } from "node:test";
+import { pino } from "pino";
+import { Lifecycle } from "../../gateway/lifecycle.ts";
+import { Counters } from "../../gateway/metrics/counters.ts";
+import { parseListenAddress } from "../../gateway/transports/listen-address.ts";
+import type { Listener } from "../../gateway/transports/listener.ts";
 import { toGateway } from "../../proto/from-manager.ts";
 import { slotOf } from "../../proto/session-id.ts";
 import { TestClient } from "../helpers/client.ts";
@@ -9,6 +14,7 @@ import { freePort } from "../helpers/pm2.ts";
 import { redialled, startRawManager } from "../helpers/raw-manager.ts";
 import { type RawRigOptions, startRawRig } from "../helpers/raw-rig.ts";
 import { managerOf, type Settings, socketPath, startTestGateway } from "../helpers/rig.ts";
+import { GAME, startKeeping } from "../helpers/sessions.ts";
 import { next, until } from "../helpers/wait.ts";
 
 const registered = (
@@ -278,9 +284,95 @@ describe("the heartbeat", () => {
     clock.advance(1000);
     assert.equal((await link.wait("ping", 2)).body.rttMs, 7);
   });
+
+  test("knows nothing of the round trip on a link before", async (t) => {
+    const clock = new FakeClock();
+    const { gateway, link, raw } = await registered(t, {}, { pingMs: 60_000 }, clock);
+    clock.advance(60_000);
+    const { seq, at } = (await link.wait("ping")).body;
+    link.say((batch) => toGateway.pong(batch, { seq, at }));
+    await until(() => managerOf(gateway).link.rttMs !== undefined, "the answer is there");
+    link.socket.destroy();
+    const next = await redialled(raw, clock);
+    next.register({ pingMs: 60_000 });
+    await next.wait("listening");
+    assert.equal(managerOf(gateway).link.rttMs, undefined);
+    clock.advance(60_000);
+    const { body } = await next.wait("ping");
+    assert.deepEqual([body.seq, body.rttMs], [1, undefined]);
+  });
+});
+
+test("clients are let in for the first time once, however often there is a link", async (t) => {
+  const clock = new FakeClock();
+  const raw = await startRawManager(t);
+  let told = 0;
+  const ready = () => {
+    told++;
+  };
+  await startTestGateway(t, raw.link, {}, { clock, ready });
+  for (let round = 0; round < 3; round++) {
+    const link = await redialled(raw, clock);
+    if (round === 0) assert.equal(told, 0);
+    link.register();
+    await link.wait("listening");
+    await until(() => told > 0, "it is told");
+    link.socket.destroy();
+  }
+  assert.equal(told, 1);
 });
 
 describe("a drain", () => {
+  test("closes the listeners before the sessions that are there have left", async (t) => {
+    const clock = new FakeClock();
+    const { gateway, link, port, client } = await registered(t, {}, {}, clock);
+    const player = await client();
+    const { session } = await link.wait("join");
+    gateway.drain("update");
+    await link.wait("draining");
+    const late = new TestClient(port);
+    await until(() => late.errorCode !== undefined || late.socket.readyState === "open", "it has an answer");
+    link.say((batch) => toGateway.message(batch, session, Buffer.from("still here")));
+    await player.expect("still here");
+    late.close();
+    player.reset();
+    link.say((batch) => toGateway.drop(batch, session));
+    await gateway.ended;
+    assert.deepEqual([late.errorCode, gateway.counters.refused], ["ECONNREFUSED", 0]);
+  });
+
+  test("opens no listener any more that is not open yet", async () => {
+    const counters = new Counters();
+    const clock = new FakeClock();
+    const sessions = startKeeping({ counters, clock });
+    const done: string[] = [];
+    const fake = (name: string, opened: () => void = () => {}): Listener => ({
+      address: parseListenAddress("tcp://127.0.0.1:0"),
+      origin: GAME,
+      endpoint: { transport: "tcp", host: "127.0.0.1", port: 0, name },
+      files: [],
+      reload() {},
+      async open() {
+        done.push(`opens ${name}`);
+        opened();
+      },
+      async close() {
+        done.push(`closes ${name}`);
+      },
+    });
+    const lifecycle: Lifecycle = new Lifecycle({
+      sessions,
+      counters,
+      listeners: [fake("one", () => lifecycle.drain("update")), fake("two")],
+      limits: { drainMs: 0, shutdownAckMs: 0 },
+      log: pino({ enabled: false }),
+      ready() {},
+    });
+    await lifecycle.openListeners();
+    assert.equal((await lifecycle.ended).code, 0);
+    assert.deepEqual(done, ["opens one", "closes one"]);
+  });
+
   test("on Shutdown lets sessions go on, ends those that are left, waits for the manager, and ends", async (t) => {
     const clock = new FakeClock();
     const { gateway, link, port, client } = await registered(t, { shutdownExitCode: 64 }, {}, clock);
