@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, type TestContext, test } from "node:test";
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
+import { TestClient } from "../helpers/client.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
+import { readPaths } from "../helpers/poller.ts";
 import { TLS_PARAMETERS } from "../helpers/tls-files.ts";
 import { until } from "../helpers/wait.ts";
 import { WebSocketClient } from "../helpers/ws-client.ts";
@@ -255,6 +257,33 @@ describe("the end of a WebSocket", () => {
     await front.untilRefused({ "no-slot": 1 });
     assert.equal(front.joins.length, 1);
   });
+
+  for (const { readPath, skip } of readPaths) {
+    test(`for want of a slot is waited for a second, and then cut: ${readPath}`, { skip }, async (t) => {
+      const clock = new FakeClock();
+      const manager = { capacity: 1 };
+      const front = await startFront(t, PLAIN, { manager, clock, settings: { readPath } });
+      await front.dialWeb();
+      await front.joined();
+      for (let visit = 1; visit <= 2; visit++) {
+        const web = await RawWeb.open(t, front.port);
+        const farewell = await web.frame(1);
+        assert.deepEqual([farewell.opcode, farewell.payload.readUInt16BE()], [Opcode.close, 1013]);
+        // It neither answers nor closes.
+        clock.advance(999);
+        const another = await TestClient.connect(front.port);
+        await another.untilEnded();
+        assert.equal(another.receivedBytes, 0, "who comes meanwhile is closed at once");
+        assert.equal(front.gateway.counters.refused, 2 * visit);
+        clock.advance(1);
+        // Then there is room for the next.
+        await until(() => {
+          web.send(Opcode.text, "still here");
+          return web.client.closed;
+        }, "it is cut");
+      }
+    });
+  }
 });
 
 describe("a request for a WebSocket", () => {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, fstatSync, openSync } from "node:fs";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { Worker } from "node:worker_threads";
@@ -12,6 +13,7 @@ import type { AcceptSink } from "../../gateway/transports/listener.ts";
 import type { PolledChannel } from "../../gateway/transports/polled-channel.ts";
 import { PolledListener } from "../../gateway/transports/polled-listener.ts";
 import type { Poller } from "../../gateway/transports/poller.ts";
+import { descriptorOf } from "../../gateway/transports/socket-channel.ts";
 import { StreamConnection } from "../../gateway/transports/stream-connection.ts";
 import { RecordingSink } from "../contracts/transport.ts";
 import { TestClient } from "../helpers/client.ts";
@@ -50,6 +52,54 @@ describe("the poller", { skip: whyNoPoller ?? false }, () => {
     t.after(() => listener.close());
     return listener;
   }
+
+  /** A listener of the poller's own, and `connect`, which has a client wait there before this turn is over. */
+  async function listenRaw(t: TestContext, arrived: (descriptor: number, stop: () => void) => void) {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const own = (poller as Poller).listen(descriptorOf(server) ?? -1, 60, (descriptor) =>
+      arrived(descriptor, stop),
+    );
+    const stop = () => poller?.stop(own);
+    server.close();
+    const dial = () => {
+      const socket = connect(port, "127.0.0.1").on("error", () => {});
+      t.after(() => socket.destroy());
+      return socket;
+    };
+    return { stop, dial };
+  }
+
+  test("tells of a client that waits for a listener when that is stopped", async (t) => {
+    let arrivals = 0;
+    const { stop, dial } = await listenRaw(t, (descriptor) => {
+      arrivals++;
+      poller?.discard(descriptor);
+    });
+    const client = dial();
+    const gone = Promise.race([once(client, "end"), once(client, "close")]);
+    // It connects behind this, and nothing is polled before the turn is over.
+    await new Promise(process.nextTick);
+    assert.equal(arrivals, 0);
+    stop();
+    assert.equal(arrivals, 1);
+    client.resume();
+    await gone;
+  });
+
+  test("closes a client that arrives with the one at which its listener is stopped", async (t) => {
+    let arrivals = 0;
+    const { dial } = await listenRaw(t, (descriptor, stop) => {
+      arrivals++;
+      stop();
+      poller?.discard(descriptor);
+    });
+    const clients = [dial(), dial()];
+    const gone = clients.map((client) => Promise.race([once(client.resume(), "end"), once(client, "close")]));
+    await Promise.all(gone);
+    assert.equal(arrivals, 1);
+  });
 
   test("touches no descriptor that is not its own", () => {
     const foreign = openSync("/dev/null", "r");
