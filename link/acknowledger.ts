@@ -37,8 +37,14 @@ export class Acknowledger {
     this.#received++;
     this.#bytes += bytes;
     this.#frames++;
-    if (this.#bytes >= ACK_AFTER_BYTES || this.#frames >= ACK_AFTER_FRAMES) this.#acknowledge();
-    else this.#cancel ??= this.#options.after(ACK_AFTER_MS, () => this.#acknowledge());
+    if (this.#bytes >= ACK_AFTER_BYTES || this.#frames >= ACK_AFTER_FRAMES) this.acknowledge();
+    else this.#cancel ??= this.#options.after(ACK_AFTER_MS, () => this.acknowledge());
+  }
+
+  /** Acknowledges what was handled, without waiting for more. */
+  acknowledge(): void {
+    this.pause();
+    this.#options.send(this.#received);
   }
 
   /** The link is gone: what was handled is told at the next registration. */
@@ -53,10 +59,5 @@ export class Acknowledger {
   reset(): void {
     this.pause();
     this.#received = 0;
-  }
-
-  #acknowledge(): void {
-    this.pause();
-    this.#options.send(this.#received);
   }
 }

@@ -131,6 +131,8 @@ export class RegisteredGateway implements Gateway {
   #handling = false;
   /** So many frames come that were handled before the link was cut, and had to be asked for once more. */
   #passOver = 0;
+  /** More was handled than the gateway was told, since a session is being handed over. */
+  #owesAck = false;
   /** What is told of a session that was held: the session, and the number of the frame that told it first. */
   #telling: { readonly session: number; readonly number: number } | undefined;
   readonly #gone = Promise.withResolvers<void>();
@@ -162,7 +164,11 @@ export class RegisteredGateway implements Gateway {
         const timer = setTimeout(run, ms);
         return () => clearTimeout(timer);
       },
-      send: () => this.#control((stream) => toGateway.ack(stream.batch, this.#received)),
+      send: (frames) => {
+        const received = this.#received;
+        this.#owesAck = received < frames;
+        this.#control((stream) => toGateway.ack(stream.batch, received));
+      },
     });
   }
 
@@ -456,6 +462,8 @@ export class RegisteredGateway implements Gateway {
     if (!isNumberedFromGateway(type)) return;
     this.#handling = false;
     this.#acknowledger.handled(HEADER_BYTES + bodyBytes);
+    // The gateway has waited for it long enough.
+    if (this.#owesAck && this.#received === this.#acknowledger.received) this.#acknowledger.acknowledge();
   }
 
   /** How many frames of the epoch were handled, or begun to be. */
