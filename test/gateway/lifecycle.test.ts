@@ -352,6 +352,7 @@ describe("a drain", () => {
       endpoint: { transport: "tcp", host: "127.0.0.1", port: 0, name },
       files: [],
       reload() {},
+      async tryOut() {},
       async open() {
         done.push(`opens ${name}`);
         opened();
