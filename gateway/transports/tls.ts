@@ -83,6 +83,8 @@ export class TlsLayer {
     socket.prependOnceListener("close", () => {
       if (handshake.socket === socket) handshake.fail("tls-handshake");
     });
+    // Its TLS socket does as this one does: who shuts down in the middle of the handshake has gone.
+    socket.allowHalfOpen = false;
     this.#server.emit("connection", socket);
   };
 
@@ -94,6 +96,7 @@ export class TlsLayer {
     withErrorListener(socket);
     const handshake = this.#handshakeOf(socket);
     if (handshake === undefined || handshake.over) return;
+    socket.allowHalfOpen = true;
     socket.pause();
     handshake.secure(socket);
     handshake.describe(detailsOf(socket));

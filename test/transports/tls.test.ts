@@ -117,6 +117,19 @@ describe("a TLS client", () => {
     await client.untilEnded();
     await front.untilRefused({ "handshake-timeout": 1 });
   });
+
+  for (const sent of ["", "160301"]) {
+    test(`that shuts down behind ${sent.length / 2} bytes of its handshake is gone at once`, async (t) => {
+      const clock = new FakeClock();
+      const front = await startFront(t, ADDRESS, { clock });
+      const client = await front.dial();
+      client.send(Buffer.from(sent, "hex"));
+      await until(() => front.gateway.sessions.connectedCount === 1, "it has arrived");
+      client.end();
+      await front.untilRefused({ "tls-handshake": 1 });
+      await until(() => front.gateway.sessions.table.usedCount === 0, "its slot is free again");
+    });
+  }
 });
 
 describe("a client's certificate", () => {
