@@ -36,6 +36,8 @@ export class Handshake implements Arrival {
   #stepsTaken = 0;
   #details: ClientDetails = NO_DETAILS;
   #early: Buffer = Buffer.alloc(0);
+  /** Something reads and writes the socket that may shut it down unseen: a reset might be refused, and is not tried. */
+  #covered = false;
   #over = false;
   #error: NodeJS.ErrnoException | undefined;
 
@@ -63,7 +65,8 @@ export class Handshake implements Arrival {
 
   reset(): void {
     this.#over = true;
-    resetSocket(this.#raw);
+    if (this.#covered) this.#raw.destroy();
+    else resetSocket(this.#raw, this.#socket);
   }
 
   close(): void {
@@ -96,8 +99,15 @@ export class Handshake implements Arrival {
     else step(this);
   }
 
+  /** The stream that the next step reads, for a step that puts one on top of it that is not there yet; see `secure`. */
+  coveredSocket(): Socket {
+    this.#covered = true;
+    return this.wholeSocket();
+  }
+
   /** The next step reads `socket`, which lies on top of the one before. */
   secure(socket: Socket): void {
+    this.#covered = false;
     this.#socket = socket;
   }
 

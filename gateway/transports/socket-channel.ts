@@ -146,18 +146,10 @@ export class SocketChannel implements Channel {
   }
 
   reset(): void {
-    const { writableEnded, writableFinished } = this.#socket;
-    // The kernel is being told of our end: a reset in the same moment is refused, and its end is never told.
-    if (writableEnded && !writableFinished) this.#socket.once("finish", () => this.#resetNow());
-    else this.#resetNow();
+    resetSocket(this.#raw, this.#socket);
   }
 
   close(): void {
-    this.#socket.destroy();
-  }
-
-  #resetNow(): void {
-    resetSocket(this.#raw);
     this.#socket.destroy();
   }
 
@@ -217,12 +209,24 @@ function onClose(this: Socket): void {
   channelOf(this).gone();
 }
 
-/** Ends a socket with a reset, where it is of a kind that has one. */
-export function resetSocket(socket: Socket): void {
+/**
+ * Ends a socket with a reset, where it is of a kind that has one. While the kernel is being told of its end, the reset
+ * waits: in that moment it would be refused, and Node would neither close the socket nor ever say that it is closed.
+ *
+ * @param top what was put on top of it, if anything was, and is all that may shut it down
+ */
+export function resetSocket(socket: Socket, top: Socket = socket): void {
+  const ending = [socket, top].find(({ writableEnded, writableFinished }) => writableEnded && !writableFinished);
+  if (ending === undefined) resetNow(socket, top);
+  else ending.once("finish", () => resetNow(socket, top));
+}
+
+function resetNow(socket: Socket, top: Socket): void {
   try {
     socket.resetAndDestroy();
   } catch {
     // A Unix socket has none.
     socket.destroy();
   }
+  top.destroy();
 }

@@ -77,7 +77,7 @@ export class TlsLayer {
   }
 
   readonly step: HandshakeStep = (handshake) => {
-    const socket = handshake.wholeSocket();
+    const socket = handshake.coveredSocket();
     this.#handshakes.set(socket, handshake);
     // No event tells of a certificate that was not accepted: the socket is cut off, and that is all.
     socket.prependOnceListener("close", () => {
