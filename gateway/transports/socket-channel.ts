@@ -216,7 +216,9 @@ function onClose(this: Socket): void {
  * @param top what was put on top of it, if anything was, and is all that may shut it down
  */
 export function resetSocket(socket: Socket, top: Socket = socket): void {
-  const ending = [socket, top].find(({ writableEnded, writableFinished }) => writableEnded && !writableFinished);
+  const ending = [socket, top].find(
+    ({ writableEnded, writableFinished }) => writableEnded && !writableFinished,
+  );
   if (ending === undefined) resetNow(socket, top);
   else ending.once("finish", () => resetNow(socket, top));
 }
