@@ -13,7 +13,7 @@ const connections = Number(process.env.FUZZ_HANDSHAKES ?? 30_000);
 const WORTHWHILE = 30_000;
 const SEEN = {
   refusals: ["bad-proxy-header", "bad-ticket", "bad-upgrade", "denied", "handshake-timeout", "left-early"],
-  moreRefusals: ["no-slot", "tls-handshake", "untrusted-proxy"],
+  moreRefusals: ["descriptors", "no-slot", "tls-handshake", "untrusted-proxy"],
   ends: ["bad-frame", "client-closed", "client-reset", "drop-discarded", "dropped", "idle", "not-admitted"],
 } as const;
 

@@ -60,7 +60,7 @@ const moods: Readonly<Record<Kind, Mood>> = {
 const lives = [
   { share: 0.9 },
   { share: 0.04 },
-  { share: 0.03, maxFiles: 200 },
+  { share: 0.03, maxFiles: 110 },
   { share: 0.03 },
 ] as const satisfies readonly { readonly share: number; readonly maxFiles?: number }[];
 
