@@ -40,7 +40,6 @@ export class EventStreams {
     response.write(": the events from here on\n\n");
     this.#open.add(response);
     const keepAlive = setInterval(() => response.write(": still here\n\n"), KEEP_ALIVE_MS);
-    response.on("error", () => {});
     response.on("close", () => {
       clearInterval(keepAlive);
       this.#open.delete(response);

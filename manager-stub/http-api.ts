@@ -3,9 +3,10 @@
  * drop, shut down (docs/manager.md, "HTTP API"). It has no secrets of its own and listens on loopback.
  */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { isIP } from "node:net";
 import { z } from "zod";
+import { createHttpServer } from "../process/sockets.ts";
 import { MAX_BAN_MS, MAX_MANAGER_NAME_LENGTH } from "../proto/bodies.ts";
 import { bareHost } from "../proto/link-url.ts";
 import { MAX_NAME_BYTES } from "../proto/names.ts";
@@ -134,9 +135,14 @@ function whole(name: string, max: number) {
 export function createApi(manager: ManagerServer, names: readonly string[] = []): Server {
   const routes = buildRoutes(manager, new EventStreams(manager));
   const hosts = ["localhost", ...names.map((name) => name.toLowerCase())];
-  return createServer((request, response) => {
-    answer(routes, hosts, request, response).catch((error: unknown) => fail(response, error));
-  });
+  return createHttpServer(
+    {},
+    {
+      request(request, response) {
+        answer(routes, hosts, request, response).catch((error: unknown) => fail(response, error));
+      },
+    },
+  );
 }
 
 function buildRoutes(manager: ManagerServer, events: EventStreams): readonly Route[] {

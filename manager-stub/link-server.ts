@@ -3,9 +3,9 @@
  * handshake, which is part of the time that it has to register.
  */
 
-import { createServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer } from "node:tls";
+import type { Server, Socket } from "node:net";
 import { checkCertificate, checkKey, MIN_TLS_VERSION, type Pem, tlsFailure } from "../link/tls.ts";
+import { createSocketServer, createTlsServer } from "../process/sockets.ts";
 
 /** What a manager shows and wants over TLS, each as the text or the bytes of a PEM file. */
 export interface ManagerTlsOptions {
@@ -60,7 +60,8 @@ export function checkTls(tls: ManagerTlsOptions): void {
 /** Makes a server, which is to be listened with. */
 export function createLinkServer(options: LinkServerOptions): LinkServer {
   if (options.tls !== undefined) return createTlsLinkServer(options, options.tls);
-  const server = createServer({ noDelay: true }, (socket) => options.accepted(socket, 0));
+  const server = createSocketServer({ noDelay: true });
+  server.on("connection", (socket) => options.accepted(socket, 0));
   return { server, abort() {} };
 }
 

@@ -4,6 +4,7 @@ import { fstatSync } from "node:fs";
 import { Writable } from "node:stream";
 import { destination, type Logger, pino } from "pino";
 import pretty from "pino-pretty";
+import { withErrorListener } from "./stream-errors.ts";
 
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export const logFormats = ["json", "pretty"] as const;
@@ -71,13 +72,15 @@ function fileSink(): Sink {
 }
 
 function prettyOnto(sink: Sink): ReturnType<typeof pretty> {
-  const lines = new Writable({
-    decodeStrings: false,
-    write(line, _encoding, done) {
-      sink.write(String(line));
-      done();
-    },
-  });
+  const lines = withErrorListener(
+    new Writable({
+      decodeStrings: false,
+      write(line, _encoding, done) {
+        sink.write(String(line));
+        done();
+      },
+    }),
+  );
   return pretty({
     destination: lines,
     ignore: "pid,hostname",

@@ -12,7 +12,7 @@ import type { EventEmitter } from "node:events";
  * @returns the same
  */
 export function withErrorListener<T extends EventEmitter>(emitter: T): T {
-  return emitter.on("error", ignore);
+  return emitter.listeners("error").includes(ignore) ? emitter : emitter.on("error", ignore);
 }
 
 // The same function for all: a hundred thousand sockets share it.

@@ -19,8 +19,9 @@ import {
   mkdirSync,
   unlinkSync,
 } from "node:fs";
-import { connect, type Server } from "node:net";
+import type { Server } from "node:net";
 import { basename, dirname, join } from "node:path";
+import { connectSocket } from "./sockets.ts";
 
 /** The path can't be listened on. The message says why, and what can be done. */
 export class UnixSocketError extends Error {
@@ -157,7 +158,7 @@ function makeDirectory(path: string): void {
 
 /** Whether anybody listens there. Only a refusal says that nobody does: one who is busy does not answer either. */
 async function answers(path: string): Promise<boolean> {
-  const probe = connect(path);
+  const probe = connectSocket({ path });
   try {
     await once(probe, "connect");
     return true;

@@ -3,9 +3,10 @@
  * who took the bytes still needs them.
  */
 
-import { connect, isIP, type OnReadOpts, type Socket } from "node:net";
-import { type SecureContext, connect as tlsConnect } from "node:tls";
+import { isIP, type OnReadOpts, type Socket } from "node:net";
+import type { SecureContext } from "node:tls";
 import type { OpenStream } from "../../link/framed-stream.ts";
+import { connectSocket, connectTls } from "../../process/sockets.ts";
 import type { LinkAddress } from "../../proto/link-url.ts";
 
 const READ_BUFFER_BYTES = 64 * 1024;
@@ -52,15 +53,15 @@ export function dialer(address: LinkAddress, tls?: DialTls): OpenStream {
 }
 
 function open(address: LinkAddress, tls: DialTls | undefined, onread: OnReadOpts): Socket {
-  if (address.kind === "unix") return connect({ path: address.path, onread });
+  if (address.kind === "unix") return connectSocket({ path: address.path, onread });
   const { host, port } = address;
-  if (address.kind === "tcp") return connect({ host, port, noDelay: true, onread });
+  if (address.kind === "tcp") return connectSocket({ host, port, noDelay: true, onread });
   if (tls === undefined) throw new Error("a manager over TLS is dialled with no TLS context");
   // Node takes an IP address for no server's name; it is checked against the certificate all the same.
   const servername = tls.servername ?? (isIP(host) === 0 ? host : undefined);
   // Spelled out, so that no variable of the environment can turn it off.
   const rejectUnauthorized = true;
   const options = { host, port, secureContext: tls.context, rejectUnauthorized, onread };
-  const socket = tlsConnect(servername === undefined ? options : { ...options, servername });
+  const socket = connectTls(servername === undefined ? options : { ...options, servername });
   return socket.setNoDelay(true);
 }

@@ -1,6 +1,6 @@
 /** Listens on a TCP port, and has the poller accept: a client never is a socket of Node's. There is no handshake. */
 
-import { createServer } from "node:net";
+import { createSocketServer } from "../../process/sockets.ts";
 import type { Endpoint } from "../../proto/bodies.ts";
 import { canonicalAddress } from "../guard/address.ts";
 import type { Arrival } from "./connection.ts";
@@ -56,7 +56,7 @@ export class PolledListener implements Listener {
 
   async open(): Promise<void> {
     // Node resolves the address and binds it; that is all that its server is there for.
-    const server = createServer();
+    const server = createSocketServer();
     this.#port = await listen(server, this.address, overTcp);
     try {
       this.#descriptor = this.#poller.listen(descriptorOf(server) ?? -1, KEEP_ALIVE_SECONDS, (descriptor) =>

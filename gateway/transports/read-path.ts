@@ -6,8 +6,8 @@
  */
 
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, Socket } from "node:net";
-import { withErrorListener } from "../../process/stream-errors.ts";
+import type { AddressInfo, Socket, SocketConstructorOpts } from "node:net";
+import { connectSocket, createSocketServer, socketOver } from "../../process/sockets.ts";
 
 /** What a read path delivers to. */
 export interface ReadTarget {
@@ -65,9 +65,7 @@ export function sharedReadPath(): ReadPath {
     // It would go on reading by itself, behind the back of the one that takes its place.
     inner._handle = null;
     const options = { handle, onread, allowHalfOpen: true, pauseOnCreate: true };
-    const socket = withErrorListener(
-      new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]),
-    );
+    const socket = socketOver(options as unknown as SocketConstructorOpts);
     // The server counts its sockets through these, and closes only when the last has gone.
     Object.assign(socket, { server, _server: server });
     socket.on("resume", onResume);
@@ -93,13 +91,13 @@ function withTarget(socket: Socket, target: ReadTarget): TargetedSocket {
  */
 export async function sharedReadPathWorks(): Promise<boolean> {
   const sent = Buffer.from("shared read path");
-  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
+  const server = createSocketServer({ pauseOnConnect: true, allowHalfOpen: true });
   try {
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     const accepted = once(server, "connection");
     const { port } = server.address() as AddressInfo;
-    const dialled = connect({ port, host: "127.0.0.1" });
+    const dialled = connectSocket({ port, host: "127.0.0.1" });
     dialled.end(sent);
     const [socket] = (await accepted) as [Socket];
     const received = await readAll(socket);

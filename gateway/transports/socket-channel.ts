@@ -6,7 +6,7 @@
 
 import type { Socket } from "node:net";
 import { constants } from "node:os";
-import { TLSSocket } from "node:tls";
+import { isTlsSocket } from "../../process/sockets.ts";
 import { canonicalAddress } from "../guard/address.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { Channel, ChannelSink } from "./channel.ts";
@@ -61,7 +61,7 @@ export class SocketChannel implements Channel {
    */
   constructor(accepted: Socket, raw: Socket, readPath: ReadPath) {
     // TLS has a buffer of its own to read into, whatever the read path.
-    const encrypts = accepted instanceof TLSSocket;
+    const encrypts = isTlsSocket(accepted);
     this.#socket = (encrypts ? ordinaryReadPath : readPath)(accepted, this);
     this.#writes = encrypts ? "encrypted" : readPath === ordinaryReadPath ? "stream" : "direct";
     this.#raw = raw === accepted ? this.#socket : raw;

@@ -3,8 +3,8 @@
  * transport's to say.
  */
 
-import { createServer, type Server, type Socket } from "node:net";
-import { withErrorListener } from "../../process/stream-errors.ts";
+import type { Server, Socket } from "node:net";
+import { createSocketServer } from "../../process/sockets.ts";
 import type { Endpoint } from "../../proto/bodies.ts";
 import type { Arrival } from "./connection.ts";
 import type { ListenAddress } from "./listen-address.ts";
@@ -43,7 +43,7 @@ export class StreamListener implements Listener {
     this.origin = traitsOf(address);
     this.#transported = transported;
     this.#port = address.port;
-    this.#server = createServer({
+    this.#server = createSocketServer({
       allowHalfOpen: true,
       pauseOnConnect: true,
       noDelay: true,
@@ -51,8 +51,6 @@ export class StreamListener implements Listener {
       keepAliveInitialDelay: KEEP_ALIVE_SECONDS * 1000,
     });
     this.#server.on("connection", (socket) => {
-      // It is passed on from owner to owner, and what one of them wrote may fail when it is the next one's.
-      withErrorListener(socket);
       this.#accepted++;
       // One that was reset before it was accepted has no address any more, and must not pass for one without.
       if (address.transport !== "unix" && socket.remoteAddress === undefined) {

@@ -1,7 +1,7 @@
 /** What the stream transports share: from a socket, over the steps of its handshake, to a connection. */
 
 import type { Socket } from "node:net";
-import { TLSSocket } from "node:tls";
+import { isTlsSocket } from "../../process/sockets.ts";
 import type { Framing } from "../framing/framing.ts";
 import type { Channel } from "./channel.ts";
 import type { Arrival } from "./connection.ts";
@@ -44,7 +44,7 @@ export function proxySteps({ proxy, trusted, transport }: ListenAddress): Handsh
  * @param raw the socket under a TLS socket; else the same
  */
 export function channelOver(socket: Socket, raw: Socket, { readPath, poller }: ByteWays): Channel {
-  const isPlainTcp = !(socket instanceof TLSSocket) && socket.remoteAddress !== undefined;
+  const isPlainTcp = !isTlsSocket(socket) && socket.remoteAddress !== undefined;
   const descriptor = isPlainTcp && socket.writableLength === 0 ? poller?.adopt(socket) : undefined;
   return poller === undefined || descriptor === undefined
     ? new SocketChannel(socket, raw, readPath)

@@ -6,8 +6,8 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
-import { createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
-import { withErrorListener } from "../../process/stream-errors.ts";
+import type { Server, TLSSocket, TlsOptions } from "node:tls";
+import { createTlsServer } from "../../process/sockets.ts";
 import { ConfigError } from "../config-error.ts";
 import type { ClientDetails } from "./details.ts";
 import type { Handshake, HandshakeStep } from "./handshake.ts";
@@ -48,7 +48,7 @@ export class TlsLayer {
     this.#settings = settings;
     const { clientCertificate, alpn } = settings;
     this.#server = withClearErrors(settings, () =>
-      createServer({
+      createTlsServer({
         ...readContext(settings),
         requestCert: clientCertificate !== "none",
         rejectUnauthorized: clientCertificate === "require",
@@ -93,7 +93,6 @@ export class TlsLayer {
   }
 
   #secured(socket: TLSSocket): void {
-    withErrorListener(socket);
     const handshake = this.#handshakeOf(socket);
     if (handshake === undefined || handshake.over) return;
     socket.allowHalfOpen = true;

@@ -3,11 +3,11 @@
  * and answers it; between the two stand the listener's own rules (path, origin, who the client is, its ticket).
  */
 
-import { createServer, type IncomingMessage, type Server, STATUS_CODES } from "node:http";
-import { Socket } from "node:net";
+import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
-import { withErrorListener } from "../../process/stream-errors.ts";
+import { createHttpServer, isSocket } from "../../process/sockets.ts";
 import {
   MAX_DETAIL_LENGTH,
   MAX_HEADER_LENGTH,
@@ -89,22 +89,21 @@ export class WebSocketLayer {
 
   constructor(settings: WebSocketSettings) {
     this.#settings = settings;
-    this.#http = createServer({
+    const options = {
       maxHeaderSize: MAX_REQUEST_BYTES,
       requestTimeout: NEVER,
       headersTimeout: NEVER,
       keepAliveTimeout: NEVER,
       // What is wrong with a request is answered here, and counted.
       requireHostHeader: false,
+    };
+    this.#http = createHttpServer(options, {
+      request: ({ socket }) => this.#fail(socket, "bad-upgrade", 426),
+      upgrade: (request, stream, head) => this.#upgrade(request, stream, head),
+      connect: ({ socket }) => this.#fail(socket, "bad-upgrade", 405),
+      checkExpectation: ({ socket }) => this.#fail(socket, "bad-upgrade", 417),
+      clientError: (_error, socket) => this.#fail(socket, "bad-upgrade", 400),
     });
-    this.#http.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
-    this.#http.on("request", (request) => this.#fail(request.socket, "bad-upgrade", 426));
-    this.#http.on("checkExpectation", (request) => this.#fail(request.socket, "bad-upgrade", 417));
-    this.#http.on("connect", ({ socket }, stream) => {
-      withErrorListener(stream);
-      this.#fail(socket, "bad-upgrade", 405);
-    });
-    this.#http.on("clientError", (_error, socket) => this.#fail(socket, "bad-upgrade", 400));
     this.#upgrader = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -138,9 +137,8 @@ export class WebSocketLayer {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const handshake = this.#handshakes.get(socket);
-    // A request with a body that is still to come has no socket of its own, but a stream over it that breaks with it.
-    if (handshake === undefined || !(socket instanceof Socket)) {
-      withErrorListener(socket);
+    // A request with a body that is still to come has no socket of its own.
+    if (handshake === undefined || !isSocket(socket)) {
       this.#fail(request.socket, "bad-upgrade", 400);
       return;
     }
