@@ -26,15 +26,20 @@ export interface Outcome {
   readonly wasLeft: boolean;
 }
 
+/** What of a plan can be carried out anywhere. */
+export type Manner = Omit<Plan, "number" | "listener"> & {
+  readonly listener: Pick<Plan["listener"], "wantsCertificate">;
+};
+
 /** Does as the plan says; resolves when the connection is gone. */
-export function carryOut(plan: Plan, place: Place): Promise<Outcome> {
+export function carryOut(plan: Manner, place: Place): Promise<Outcome> {
   const { promise, resolve } = Promise.withResolvers<Outcome>();
   new Attempt(plan, place, resolve).begin();
   return promise;
 }
 
 class Attempt {
-  readonly #plan: Plan;
+  readonly #plan: Manner;
   readonly #raw: Socket;
   readonly #done: (outcome: Outcome) => void;
   #secure: TLSSocket | undefined;
@@ -47,7 +52,7 @@ class Attempt {
   #answered: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(plan: Plan, place: Place, done: (outcome: Outcome) => void) {
+  constructor(plan: Manner, place: Place, done: (outcome: Outcome) => void) {
     this.#plan = plan;
     this.#done = done;
     const where =
