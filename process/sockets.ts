@@ -71,6 +71,23 @@ export function socketOver(options: net.SocketConstructorOpts): net.Socket {
   return withErrorListener(new net.Socket(options));
 }
 
+/** Where a port is to be bound. */
+export interface PortToBind {
+  readonly host: string;
+  readonly port: number;
+  readonly reusePort: boolean;
+  readonly ipv6Only: boolean;
+}
+
+/**
+ * Binds a port for a moment, without listening: nobody can arrive. Older versions of Node can't, and then nothing is done.
+ *
+ * @throws Error with the system's code when it can't be bound
+ */
+export function tryPort(port: PortToBind): void {
+  if (net.BoundSocket !== undefined) new net.BoundSocket(port).close();
+}
+
 export function isSocket(stream: unknown): stream is net.Socket {
   return stream instanceof net.Socket;
 }

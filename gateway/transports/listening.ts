@@ -3,7 +3,8 @@
 import cluster from "node:cluster";
 import { lookup } from "node:dns/promises";
 import { once } from "node:events";
-import net, { type Server } from "node:net";
+import type { Server } from "node:net";
+import { tryPort } from "../../process/sockets.ts";
 import type { Endpoint } from "../../proto/bodies.ts";
 import { formatListenAddress, type ListenAddress } from "./listen-address.ts";
 import { isWeb } from "./listen-options.ts";
@@ -34,10 +35,10 @@ export const overTcp: Place = {
     server.listen({ host, port, backlog, reusePort, ipv6Only });
   },
   async tryOut({ host, port, reusePort, ipv6Only }) {
-    // An older Node can't bind without listening; the workers of a cluster share a port, which each would find in use.
-    if (net.BoundSocket === undefined || cluster.isWorker) return;
+    // The workers of a cluster share a port, which each would find in use.
+    if (cluster.isWorker) return;
     const { address } = await lookup(host);
-    new net.BoundSocket({ host: address, port, reusePort, ipv6Only }).close();
+    tryPort({ host: address, port, reusePort, ipv6Only });
   },
 };
 
