@@ -3,7 +3,7 @@
  * and answers it; between the two stand the listener's own rules (path, origin, who the client is, its ticket).
  */
 
-import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
+import { type IncomingHttpHeaders, type IncomingMessage, type Server, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
@@ -25,6 +25,7 @@ import type { Transported } from "./stream-listener.ts";
 import { channelOver, proxySteps, type TransportContext } from "./streams.ts";
 import { TlsLayer } from "./tls.ts";
 import { WebSocketConnection } from "./ws-connection.ts";
+import { deflateOffer, offeredProtocols } from "./ws-offers.ts";
 
 /** WebSocket over plain TCP (`ws`), or over TLS (`wss`). */
 export function webSocketTransport(address: ListenAddress, context: TransportContext): Transported {
@@ -148,9 +149,31 @@ export class WebSocketLayer {
       this.#fail(socket, refusal, statusOf(refusal));
       return;
     }
-    this.#upgrader.handleUpgrade(request, socket, head, (agreed) => {
+    const offering = this.#takeOffers(request);
+    if (offering === undefined) {
+      this.#fail(socket, "bad-upgrade", 400);
+      return;
+    }
+    this.#upgrader.handleUpgrade(offering, socket, head, (agreed) => {
       this.#complete(handshake, request, socket, agreed as unknown as Agreed);
     });
+  }
+
+  /** The request, with no more offers than are taken; undefined when they can't be read. */
+  #takeOffers(request: IncomingMessage): IncomingMessage | undefined {
+    const { "sec-websocket-extensions": extensions, "sec-websocket-protocol": protocols } = request.headers;
+    const headers = { ...request.headers };
+    if (protocols !== undefined) replace(headers, "sec-websocket-protocol", offeredProtocols(protocols));
+    if (this.#settings.deflate && extensions !== undefined) {
+      try {
+        replace(headers, "sec-websocket-extensions", deflateOffer(extensions));
+      } catch (error) {
+        if (error instanceof SyntaxError) return undefined;
+        throw error;
+      }
+    }
+    // The manager is still told of the headers as they came.
+    return Object.create(request, { headers: { value: headers } });
   }
 
   #check(handshake: Handshake, request: IncomingMessage): Refusal | undefined {
@@ -216,6 +239,11 @@ export class WebSocketLayer {
     }
     handshake.fail(refusal, answer(status, refusal));
   }
+}
+
+function replace(headers: IncomingHttpHeaders, name: string, value: string | undefined): void {
+  if (value === undefined) delete headers[name];
+  else headers[name] = value;
 }
 
 function splitUrl({ url = "/" }: IncomingMessage): { readonly path: string; readonly query: string } {

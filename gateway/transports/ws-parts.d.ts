@@ -15,4 +15,14 @@ declare module "ws" {
       done: (error: NodeJS.ErrnoException | null, inflated: Buffer) => void,
     ): void;
   }
+
+  /** `Sec-WebSocket-Extensions`. */
+  export const extension: {
+    /**
+     * The offers by the names of their extensions, each with its parameters by their names.
+     *
+     * @throws SyntaxError
+     */
+    parse(header: string): Partial<Record<string, readonly Record<string, readonly (string | true)[]>[]>>;
+  };
 }

@@ -378,6 +378,17 @@ describe("a request for a WebSocket", () => {
     assert.equal(await agreed(undefined), undefined);
   });
 
+  test("that names no subprotocol, or leaves places in its list empty, names the others", async (t) => {
+    const front = await startFront(t, PLAIN);
+    const agreed = async (offered: string) => {
+      const request = upgradeRequest("/", { "Sec-WebSocket-Protocol": offered });
+      return (await RawWeb.open(t, front.port, request)).header("sec-websocket-protocol");
+    };
+    assert.equal(await agreed(""), undefined);
+    assert.equal(await agreed(" , \t"), undefined);
+    assert.equal(await agreed(", a,,b ,"), "a");
+  });
+
   test("is agreed on what the client names first, where the listener does not mind", async (t) => {
     const front = await startFront(t, PLAIN);
     const web = await RawWeb.open(t, front.port, upgradeRequest("/", { "Sec-WebSocket-Protocol": "b, a" }));
@@ -486,6 +497,60 @@ describe("a WebSocket that compresses", () => {
     assert.match(extension, /client_no_context_takeover/);
     assert.equal(await agreed("deflating", upgradeRequest()), undefined);
     assert.equal(await agreed("plain", offering()), undefined);
+  });
+
+  for (const [offers, taken] of [
+    ["permessage-deflate; no_such_parameter, permessage-deflate", ""],
+    ["permessage-deflate; server_max_window_bits=9; server_max_window_bits=9, permessage-deflate", ""],
+    ["permessage-deflate; client_max_window_bits=16, permessage-deflate; server_max_window_bits=11", "11"],
+    ["permessage-deflate; server_max_window_bits=0x9, permessage-deflate; server_max_window_bits=10", "10"],
+    ["permessage-deflate; server_max_window_bits, permessage-deflate; server_max_window_bits=12", "12"],
+    ["permessage-deflate; client_no_context_takeover=1, permessage-deflate", ""],
+    ["x-other; server_max_window_bits=8, permessage-deflate; server_max_window_bits=13", "13"],
+    [", permessage-deflate,", ""],
+    ["permessage-deflate; server_max_window_bits=9, permessage-deflate; server_max_window_bits=10", "9"],
+  ] as const) {
+    test(`takes the first offer that it can: '${offers}'`, async (t) => {
+      const front = await startFront(t, DEFLATE);
+      const web = await RawWeb.open(t, front.port, offering(offers));
+      const extension = web.header("sec-websocket-extensions") ?? "";
+      assert.match(extension, /^permessage-deflate;/);
+      assert.equal(/server_max_window_bits=(\d+)/.exec(extension)?.[1] ?? "", taken);
+    });
+  }
+
+  for (const offers of [
+    "",
+    ",",
+    "x-other",
+    "permessage-deflate; no_such_parameter",
+    "permessage-deflate; __proto__=1",
+    "permessage-deflate; client_max_window_bits=16",
+    "permessage-deflate; client_max_window_bits; client_max_window_bits",
+  ]) {
+    test(`does not, where no offer can be taken: '${offers}'`, async (t) => {
+      const front = await startFront(t, DEFLATE);
+      const web = await open(t, front, offering(offers));
+      assert.equal(web.header("sec-websocket-extensions"), undefined);
+      web.send(Opcode.binary, "plain");
+      assert.deepEqual(await front.heard(1), ["plain"]);
+    });
+  }
+
+  for (const offers of ["permessage-deflate; =9", "permessage deflate", 'permessage-deflate; a="']) {
+    test(`is refused with offers that can't be read: '${offers}'`, async (t) => {
+      const front = await startFront(t, DEFLATE);
+      const web = RawWeb.start(t, front.port, offering(offers));
+      assert.equal(await web.status(), 400);
+      await front.untilRefused({ "bad-upgrade": 1 });
+    });
+  }
+
+  test("tells the manager what it offered, not what was taken", async (t) => {
+    const offers = "permessage-deflate; no_such_parameter, permessage-deflate";
+    const front = await startFront(t, `${DEFLATE}&headers=sec-websocket-extensions`);
+    await RawWeb.open(t, front.port, offering(offers));
+    assert.deepEqual((await front.joined()).headers, { "sec-websocket-extensions": offers });
   });
 
   test("gets messages of a kibibyte compressed, shorter ones as they are, and may send either", async (t) => {
