@@ -326,7 +326,7 @@ export const settings = {
   reconnectMaxMs: setting(whole(1, HOUR_MS), 5000, "ms", "the longest wait between dials"),
   halfCloseMs: setting(
     whole(0, HOUR_MS),
-    5000,
+    1000,
     "ms",
     "how long a client that has shut down its sending side is still sent to",
   ),

@@ -360,6 +360,14 @@ export class Sessions implements SlotOwner {
     if (isOpen(slot.phase)) this.#halfClosed(slot);
   }
 
+  left(slot: Slot): void {
+    if (slot.phase === "starting") this.#turnAway(slot, "left-early");
+    else if (!isOpen(slot.phase)) return;
+    // What it has said is told, as of one that has only shut down its sending side.
+    else if (slot.unread !== undefined) this.#halfClosed(slot);
+    else this.#end(slot, "end", { by: "client", reason: "client-closed" });
+  }
+
   closed(slot: Slot, error: NodeJS.ErrnoException | undefined): void {
     if (slot.phase === "starting") this.#note(slot, "left-early");
     slot.cause ??= { by: "client", reason: closeReason(error) };

@@ -36,6 +36,7 @@ export interface SlotOwner {
   faulted(slot: Slot, fault: TransportFault): void;
   leaving(slot: Slot, gone: boolean): void;
   finished(slot: Slot): void;
+  left(slot: Slot): void;
   closed(slot: Slot, error: NodeJS.ErrnoException | undefined): void;
 }
 
@@ -200,6 +201,10 @@ export class Slot implements ConnectionSink {
 
   finished(): void {
     this.#owner.finished(this);
+  }
+
+  left(): void {
+    this.#owner.left(this);
   }
 
   closed(error: NodeJS.ErrnoException | undefined): void {

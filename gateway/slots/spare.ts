@@ -53,5 +53,6 @@ const deaf: ConnectionSink = {
   faulted() {},
   leaving() {},
   finished() {},
+  left() {},
   closed() {},
 };

@@ -21,6 +21,8 @@ export interface Channel extends Endable {
   readonly descriptor: number | undefined;
   /** Whether it tells of the client's end also while it is paused: `sink.leaving`, or `sink.gone`. */
   readonly tellsOfEnds: boolean;
+  /** Whether a client that has shut down its sending side may still want to be sent something. */
+  readonly halfCloses: boolean;
   /** Bytes written and not yet given to the kernel. */
   readonly queuedBytes: number;
   /** @returns whether the caller may use the memory of `bytes` again; false while a write is under way */
@@ -30,6 +32,10 @@ export interface Channel extends Endable {
   resume(): void;
   /** Finds out, while it is paused, whether the client is gone, if nothing tells of that; `sink.gone` follows. */
   lookForEnd(): void;
-  /** Sends what is queued, then shuts down the sending side. Reading goes on. */
-  finish(): void;
+  /**
+   * Sends what is queued, then shuts down the sending side. Reading goes on.
+   *
+   * @param closes whether the client's end is not waited for: the channel is closed behind that
+   */
+  finish(closes?: boolean): void;
 }

@@ -45,6 +45,8 @@ export interface ConnectionSink {
   leaving(gone: boolean): void;
   /** The client has shut down its sending side; it may still be sent to. */
   finished(): void;
+  /** The client has said that it goes: nothing more is received, and what is queued is sent when it is finished. */
+  left(): void;
   /** The client is gone. Called once, last, whoever ended it. */
   closed(error: NodeJS.ErrnoException | undefined): void;
 }

@@ -20,6 +20,7 @@ const MAX_COPIED_BYTES = 16 * 1024;
 export class PolledChannel implements Channel, PolledSocket {
   sink: ChannelSink | undefined;
   readonly tellsOfEnds = true;
+  readonly halfCloses = true;
   readonly #poller: Poller;
   #descriptor: number;
   /** What is yet to be sent. */
@@ -69,8 +70,9 @@ export class PolledChannel implements Channel, PolledSocket {
 
   lookForEnd(): void {}
 
-  finish(): void {
+  finish(closes = false): void {
     this.#finishing = true;
+    if (closes) this.#peerFinished = true;
     if (this.#waiting === undefined) this.#shutDown();
   }
 

@@ -39,6 +39,7 @@ interface PeeredSocket {
 export class SocketChannel implements Channel {
   sink: ChannelSink | undefined;
   readonly tellsOfEnds = false;
+  readonly halfCloses: boolean;
   readonly #socket: Socket;
   readonly #writes: WritePath;
   /** A write is under way that the kernel did not take at once. */
@@ -52,6 +53,8 @@ export class SocketChannel implements Channel {
   readonly #raw: Socket;
   #taken: ((error?: Error | null) => void) | undefined;
   #finishing = false;
+  /** Once it has finished it is closed. */
+  #closing = false;
   #error: NodeJS.ErrnoException | undefined;
 
   /**
@@ -64,6 +67,8 @@ export class SocketChannel implements Channel {
     const encrypts = isTlsSocket(accepted);
     this.#socket = (encrypts ? ordinaryReadPath : readPath)(accepted, this);
     this.#writes = encrypts ? "encrypted" : readPath === ordinaryReadPath ? "stream" : "direct";
+    // TLS 1.2 has no half-close, and with 1.3 hardly a client that closes means one.
+    this.halfCloses = !encrypts;
     this.#raw = raw === accepted ? this.#socket : raw;
     this.#socket.on("end", onEnd);
     this.#socket.on("error", onError);
@@ -140,9 +145,10 @@ export class SocketChannel implements Channel {
     }
   }
 
-  finish(): void {
+  finish(closes = false): void {
     this.#finishing = true;
-    if (!this.#writing) this.#socket.end();
+    if (closes) this.#closing = true;
+    if (!this.#writing) this.#finishNow();
   }
 
   reset(): void {
@@ -151,6 +157,11 @@ export class SocketChannel implements Channel {
 
   close(): void {
     this.#socket.destroy();
+  }
+
+  #finishNow(): void {
+    if (this.#closing) this.#socket.destroySoon();
+    else this.#socket.end();
   }
 
   #begin(length: number): void {
@@ -180,7 +191,7 @@ export class SocketChannel implements Channel {
     }
     this.#writing = false;
     this.#inFlight = 0;
-    if (this.#finishing) this.#socket.end();
+    if (this.#finishing) this.#finishNow();
   }
 
   #writeAll(blocks: readonly Buffer[]): void {

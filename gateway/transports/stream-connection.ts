@@ -184,7 +184,14 @@ export class StreamConnection implements Arrival, Connection, ChannelSink {
 
   /** Everything that the client sent was received, and nothing more comes. */
   protected peerEnded(): void {
-    this.sink?.finished();
+    if (this.#channel.halfCloses) this.sink?.finished();
+    else this.sink?.left();
+  }
+
+  /** Sends what is queued, then closes, without waiting for the client. */
+  protected finishAndClose(): void {
+    this.#end();
+    this.#channel.finish(true);
   }
 
   /** Whether a message would be received now. */

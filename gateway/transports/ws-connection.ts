@@ -169,7 +169,7 @@ export class WebSocketConnection extends StreamConnection implements PlainFrameS
     this.write(frame(Opcode.pong, payload));
   }
 
-  /** The client's close frame: it is answered in kind, and the client waits for the end of the stream. */
+  /** The client's close frame is answered in kind, and the connection closed at once (RFC 6455, section 5.5.1). */
   #closed(said: Buffer): void {
     const code = readClosePayload(said);
     if (typeof code === "string" && code !== "none") {
@@ -180,8 +180,8 @@ export class WebSocketConnection extends StreamConnection implements PlainFrameS
     const payload = code === "none" ? NOTHING : closePayload({ reason: "client-closed", code, text: "" });
     super.write(frame(Opcode.close, payload));
     this.#phase = "closing";
-    super.finish({ reason: "client-closed" });
-    this.sink?.finished();
+    this.finishAndClose();
+    this.sink?.left();
   }
 }
 

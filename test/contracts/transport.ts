@@ -25,8 +25,11 @@ export interface TransportUnderTest {
   readonly has: {
     /** Clients have addresses, and listeners ports that can be closed. */
     readonly addresses: boolean;
-    /** A client can shut down its sending side and still be sent to. */
-    readonly halfClose: boolean;
+    /**
+     * What is told of a client that shuts down its sending side: that it has finished, that it has left, or that it is gone.
+     * In the first two cases what was sent to it before still arrives.
+     */
+    readonly shutDown: "finished" | "left" | "closed";
     /** A client's reset is told as one. */
     readonly resets: boolean;
     /** And so is the gateway's, to the client. */
@@ -45,7 +48,7 @@ export class RecordingSink implements ConnectionSink {
   connection: Connection | undefined;
   bytes = 0;
   controls = 0;
-  finishes = 0;
+  readonly ends: ("finished" | "left")[] = [];
   closes = 0;
   readonly leavings: ("gone" | "finishing")[] = [];
   fault: TransportFault | undefined;
@@ -90,12 +93,20 @@ export class RecordingSink implements ConnectionSink {
   }
 
   finished(): void {
-    this.finishes++;
+    this.ends.push("finished");
+  }
+
+  left(): void {
+    this.ends.push("left");
   }
 
   closed(error: NodeJS.ErrnoException | undefined): void {
     this.closes++;
     this.error = error;
+  }
+
+  get finishes(): number {
+    return this.ends.filter((end) => end === "finished").length;
   }
 
   get text(): string {
@@ -170,6 +181,7 @@ function digest(bytes: Buffer): string {
 
 export function describeTransport(transport: TransportUnderTest): void {
   const { has, name, skip } = transport;
+  const streams = has.shutDown !== "closed";
   describe(name, { skip: skip ?? false }, () => {
     test("tells the port that was bound, and the client's address", async (t) => {
       const { client, arrival, listener } = await connectPair(t, transport);
@@ -208,12 +220,13 @@ export function describeTransport(transport: TransportUnderTest): void {
       await until(() => connection.queuedBytes === 0, "nothing is queued");
     });
 
-    test("says when the client has shut down its sending side, and still sends to it", async (t) => {
-      if (!has.halfClose) return;
+    test("says when the client has shut down its sending side, and can still send to it", async (t) => {
+      if (!streams) return;
       const { client, connection, sink } = await connectPair(t, transport);
       client.send("question");
       client.end();
-      await until(() => sink.finishes === 1, "the half-close is told");
+      await until(() => sink.ends.length === 1, "its end is told");
+      assert.deepEqual(sink.ends, [has.shutDown]);
       assert.equal(sink.text, "question");
       assert.equal(sink.closes, 0);
       write(connection, Buffer.from("answer"));
@@ -228,7 +241,7 @@ export function describeTransport(transport: TransportUnderTest): void {
       client.pause();
       const written = writeUntilStuck(connection);
       connection.finish(FAREWELL);
-      if (has.halfClose) {
+      if (streams) {
         // More than the kernel takes of a client that is not read.
         client.send(Buffer.alloc(16 * MIB));
         await until(() => !client.stuck, "the client is still read");
@@ -237,7 +250,7 @@ export function describeTransport(transport: TransportUnderTest): void {
       client.resume();
       await until(() => client.ended, "the client sees the end");
       assert.equal(digest(client.received), digest(written));
-      if (has.halfClose) assert.equal(sink.closes, 0);
+      if (streams) assert.equal(sink.closes, 0);
       client.end();
       await until(() => sink.closes === 1, "the connection is gone");
       assert.deepEqual([sink.error, client.errorCode, connection.unsentBytes], [undefined, undefined, 0]);
@@ -275,7 +288,7 @@ export function describeTransport(transport: TransportUnderTest): void {
       client.reset();
       await until(() => sink.closes === 1, "the connection is gone");
       assert.equal(sink.error?.code, "ECONNRESET");
-      assert.equal(sink.finishes, 0);
+      assert.deepEqual(sink.ends, []);
     });
 
     test("tells a vanished client that is being sent to", async (t) => {
@@ -286,7 +299,7 @@ export function describeTransport(transport: TransportUnderTest): void {
         return sink.closes === 1;
       }, "the connection is gone");
       // A WebSocket that ends without a close frame is given up at once, before a write could fail.
-      const codes = has.halfClose ? ["ECONNRESET", "EPIPE"] : ["ECONNRESET", "EPIPE", undefined];
+      const codes = streams ? ["ECONNRESET", "EPIPE"] : ["ECONNRESET", "EPIPE", undefined];
       assert.ok(codes.includes(sink.error?.code), String(sink.error));
     });
 
@@ -321,15 +334,15 @@ export function describeTransport(transport: TransportUnderTest): void {
     });
 
     test("tells of a client's end also while it is paused, and then of what it said before", async (t) => {
-      if (!has.halfClose) return;
+      if (!streams) return;
       const { client, connection, sink } = await connectPair(t, transport);
       connection.pause(true);
       client.send("last words");
       client.end();
       await until(() => sink.leavings.includes("finishing"), "the end is told");
-      assert.deepEqual([sink.text, sink.finishes, sink.closes], ["", 0, 0]);
+      assert.deepEqual([sink.text, sink.ends, sink.closes], ["", [], 0]);
       connection.resume();
-      await until(() => sink.finishes === 1, "the rest is told");
+      await until(() => sink.ends.length === 1, "the rest is told");
       assert.equal(sink.text, "last words");
     });
 

@@ -174,6 +174,34 @@ describe("the end of a WebSocket", () => {
     assert.equal((await front.ended()).reason, "client-closed");
   });
 
+  for (const { readPath, skip } of readPaths) {
+    test(`by its client is told at once, read path ${readPath}, though its stream stays open`, {
+      skip,
+    }, async (t) => {
+      // No time passes here.
+      const front = await startFront(t, PLAIN, { clock: new FakeClock(), settings: { readPath } });
+      const web = await open(t, front);
+      front.manager.send(await front.joined(), "x".repeat(50_000));
+      await web.frame(1);
+      web.send(Opcode.binary, "last words");
+      web.send(Opcode.close, Buffer.from([0x10, 0x1b]));
+      assert.equal((await front.ended()).reason, "client-closed");
+      assert.deepEqual(await front.heard(1), ["last words"]);
+      assert.deepEqual(await web.closed(), [4123, ""]);
+      assert.equal(front.gateway.sessions.connectedCount, 0);
+    });
+  }
+
+  test("by its client is told at once over TLS, too", async (t) => {
+    const front = await startFront(t, `wss://127.0.0.1:0?${TLS_PARAMETERS}`, { clock: new FakeClock() });
+    const client = TestClient.overTls(front.port);
+    t.after(() => client.close());
+    client.send(Buffer.concat([Buffer.from(upgradeRequest()), clientFrame(Opcode.close, "")]));
+    assert.equal((await front.ended()).reason, "client-closed");
+    await client.untilEnded();
+    assert.deepEqual([...client.received.subarray(-2)], [0x80 | Opcode.close, 0], "it is answered");
+  });
+
   test("by its client with a code that nobody may say is a bad frame", async (t) => {
     const front = await startFront(t, PLAIN);
     const web = await open(t, front);

@@ -127,6 +127,10 @@ export class FuzzClient implements Arrival, Connection {
     if (!this.ended && !this.gone) this.#sink?.finished();
   }
 
+  leaves(): void {
+    if (!this.ended && !this.gone) this.#sink?.left();
+  }
+
   /** The connection's end reaches the gateway. */
   goes(code?: string): void {
     if (this.gone) return;

@@ -328,7 +328,7 @@ export class GatewayWorld {
       if (client === undefined) continue;
       const event = random.below(12);
       if (event < 6) client.says(random.bytes(random.chance(0.05) ? 3000 : random.below(60)));
-      else if (event < 7) client.halfCloses();
+      else if (event < 7) client[random.chance(0.5) ? "halfCloses" : "leaves"]();
       else if (event < 8) this.#end(client, random.pick([undefined, "ECONNRESET", "EPIPE", "ETIMEDOUT"]));
       else if (event < 9) client.stuck = true;
       else client.unstick();

@@ -157,7 +157,7 @@ describe("the gateway's configuration", () => {
     assert.match(text, /^name +edge +from --name$/m);
     assert.match(text, /^logLevel +warn +from SIDEGATE_LOG_LEVEL$/m);
     assert.match(text, new RegExp(`^drainMs +7 +from ${path}$`, "m"));
-    assert.match(text, /^halfCloseMs +5000 +default$/m);
+    assert.match(text, /^halfCloseMs +1000 +default$/m);
     assert.equal(text.trim().split("\n").length, settingNames.length);
   });
 

@@ -104,6 +104,11 @@ export class FakeConnection implements Arrival, Connection {
     if (this.#established && !this.gone) this.sink?.finished();
   }
 
+  /** Says that it goes, in a transport that knows how to. */
+  leaves(): void {
+    if (this.#established && !this.gone) this.sink?.left();
+  }
+
   /** The connection's end reaches the gateway. */
   goes(code?: string): void {
     if (this.gone) return;

@@ -25,6 +25,7 @@ function setUp(userPolicy: UserPolicy = "allow", limits: Partial<DirectoryLimits
     faulted: unheard,
     leaving: unheard,
     finished: unheard,
+    left: unheard,
     closed: unheard,
   });
   table.resize(6);

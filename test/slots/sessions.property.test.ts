@@ -388,6 +388,7 @@ const steps: Record<string, Step> = {
     connection?.says(`from ${connection.port}`);
   },
   halfClose: (world, _, pick) => connectionOf(world, pick)?.halfCloses(),
+  sayGoodbye: (world, _, pick) => connectionOf(world, pick)?.leaves(),
   leave: (world, _, pick) => connectionOf(world, pick)?.goes(),
   reset: (world, _, pick) => connectionOf(world, pick)?.goes("ECONNRESET"),
   settle: (world) => world.settle(),
@@ -461,7 +462,18 @@ const steps: Record<string, Step> = {
  */
 const WEIGHTS: Readonly<Record<string, number>> = {
   ...{ endAll: 1, cutAll: 1, lose: 1, loseSight: 3, failOver: 3, close: 3, fallBehind: 5, resize: 5 },
-  ...{ leave: 8, reset: 6, drop: 6, discard: 6, dropAny: 8, halfClose: 6, pause: 8, hold: 4, stick: 6 },
+  ...{
+    leave: 8,
+    reset: 6,
+    drop: 6,
+    discard: 6,
+    dropAny: 8,
+    halfClose: 4,
+    sayGoodbye: 4,
+    pause: 8,
+    hold: 4,
+    stick: 6,
+  },
   ...{
     connect: 60,
     shakeHands: 30,

@@ -78,6 +78,38 @@ describe("a client that shuts down its sending side", () => {
   });
 });
 
+describe("a client that says that it goes", () => {
+  test("is ended at once, behind what was sent to it before", () => {
+    const { sessions, roster, told, join } = setUp();
+    const { client, id } = join();
+    roster.send(id, Buffer.from("answer"));
+    client.leaves();
+    assert.deepEqual([delivered(client), client.finishing], ["answer", true]);
+    assert.equal(sessions.slotCounts().stopping, 1);
+    client.goes();
+    assert.equal(told.at(-1), `end ${id} client client-closed`);
+  });
+
+  test("and does not take that in time is cut", () => {
+    const { clock, told, join } = setUp();
+    const { client, id } = join();
+    client.leaves();
+    clock.advance(LIMITS.flushTimeoutMs + 60);
+    assert.equal(client.ending, "reset");
+    client.goes("ECONNRESET");
+    assert.equal(told.at(-1), `end ${id} client client-closed`);
+  });
+
+  test("while it is being dropped changes nothing", () => {
+    const { roster, told, join } = setUp();
+    const { client, id } = join();
+    roster.drop(id);
+    client.leaves();
+    client.goes();
+    assert.equal(told.at(-1), `end ${id} manager dropped`);
+  });
+});
+
 describe("a drop", () => {
   test("sends what was sent before in the same turn, then finishes", () => {
     const { sessions, roster, told, join } = setUp();

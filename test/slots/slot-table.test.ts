@@ -14,6 +14,7 @@ function table(capacity: number): SlotTable {
     faulted() {},
     leaving() {},
     finished() {},
+    left() {},
     closed() {},
   });
   slots.resize(capacity);

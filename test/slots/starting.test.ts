@@ -316,6 +316,15 @@ describe("a ticket in the first message", () => {
     assert.deepEqual(refusalsOf(world), { "left-early": 1 });
   });
 
+  test("that never comes, because the client says that it goes, is leaving early", () => {
+    const world = start();
+    const client = world.connect();
+    client.leaves();
+    assert.equal(client.finishing, true);
+    client.goes();
+    assert.deepEqual(refusalsOf(world), { "left-early": 1 });
+  });
+
   test("does not swallow the messages behind it", () => {
     const { connect, told, slotOf } = start();
     const client = connect();
@@ -557,6 +566,30 @@ describe("a client that the manager is asked about", () => {
     roster.admit(id);
     assert.equal(told.at(-1), `message ${id} last words`);
     clock.advance(LIMITS.halfCloseMs + SWEEP_MS);
+    assert.equal(client.finishing, true);
+    client.goes();
+    assert.equal(told.at(-1), `end ${id} client client-closed`);
+  });
+
+  test("that has said something, and that it goes, is heard also when it is admitted late", () => {
+    const tickets = new TestTickets();
+    const { roster, clock, connect, told, slotOf } = start({ tickets, origin: WITH_TICKET });
+    const client = connect();
+    saysAtOnce(client, "good", "last words");
+    const id = slotOf(client)?.session ?? 0;
+    client.leaves();
+    assert.equal(client.finishing, false);
+    roster.admit(id);
+    assert.equal(told.at(-1), `message ${id} last words`);
+    clock.advance(LIMITS.halfCloseMs + SWEEP_MS);
+    client.goes();
+    assert.equal(told.at(-1), `end ${id} client client-closed`);
+  });
+
+  test("that says that it goes, and has nothing to be told, is not kept", () => {
+    const { join, told } = start();
+    const { client, id } = join();
+    client.leaves();
     assert.equal(client.finishing, true);
     client.goes();
     assert.equal(told.at(-1), `end ${id} client client-closed`);

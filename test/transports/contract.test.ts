@@ -22,27 +22,33 @@ interface Row extends Pick<TransportUnderTest, "connect" | "has"> {
 const PIECE = 64 * 1024;
 const JOINED = 1024 * 1024 + PIECE;
 
-const OVER_TCP = { addresses: true, halfClose: true, resets: true, visibleResets: true };
-const WEB = { addresses: true, halfClose: false, resets: true, visibleResets: false };
+const OVER_TCP = { addresses: true, resets: true, visibleResets: true };
+const WEB = { addresses: true, shutDown: "closed", resets: true, visibleResets: false } as const;
 
 const transports: readonly Row[] = [
   {
     name: "tcp",
     url: () => "tcp://127.0.0.1:0",
     connect: ({ endpoint }) => new TestClient(endpoint.port),
-    has: { ...OVER_TCP, unsentWithin: PIECE },
+    has: { ...OVER_TCP, shutDown: "finished", unsentWithin: PIECE },
   },
   {
     name: "tls",
     url: () => `tls://127.0.0.1:0?${TLS_PARAMETERS}`,
     connect: ({ endpoint }) => TestClient.overTls(endpoint.port),
-    has: { ...OVER_TCP, unsentWithin: JOINED },
+    has: { ...OVER_TCP, shutDown: "left", unsentWithin: JOINED },
   },
   {
     name: "unix",
     url: (t) => `unix:${join(temporaryDirectory(t), "game.sock")}`,
     connect: ({ endpoint }) => new TestClient(endpoint.host),
-    has: { addresses: false, halfClose: true, resets: false, visibleResets: false, unsentWithin: PIECE },
+    has: {
+      addresses: false,
+      shutDown: "finished",
+      resets: false,
+      visibleResets: false,
+      unsentWithin: PIECE,
+    },
   },
   {
     name: "ws",

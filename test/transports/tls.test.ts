@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { copyFileSync, renameSync, writeFileSync } from "node:fs";
-import { connect as connectTcp } from "node:net";
+import { connect as connectTcp, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
@@ -130,6 +130,43 @@ describe("a TLS client", () => {
       await until(() => front.gateway.sessions.table.usedCount === 0, "its slot is free again");
     });
   }
+});
+
+describe("the end of a TLS client", () => {
+  for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
+    for (const [how, end] of [
+      ["a close_notify", (socket: TLSSocket) => socket.end()],
+      ["the end of its stream alone", (_: TLSSocket, raw: Socket) => raw.end()],
+    ] as const) {
+      test(`by ${how} is told at once, behind what it said, over ${version}`, async (t) => {
+        // No time passes here.
+        const front = await startFront(t, ADDRESS, { clock: new FakeClock() });
+        const raw = connectTcp({ port: front.port, host: "127.0.0.1", allowHalfOpen: true });
+        t.after(() => raw.destroy());
+        const socket = await dial(t, front.port, { socket: raw, maxVersion: version });
+        socket.write("last words");
+        await front.heard(1);
+        end(socket, raw);
+        const { reason, by } = await front.ended();
+        assert.deepEqual([reason, by], ["client-closed", "client"]);
+      });
+    }
+  }
+
+  test("leaves what was sent to it before to arrive", async (t) => {
+    const front = await startFront(t, ADDRESS, { clock: new FakeClock() });
+    const client = TestClient.overTls(front.port);
+    t.after(() => client.close());
+    const session = await front.joined();
+    client.pause();
+    front.manager.send(session, Buffer.alloc(900_000, "x"));
+    await until(() => front.gateway.counters.outBytes === 900_000, "the gateway has it");
+    client.end();
+    await until(() => front.gateway.sessions.slotCounts().stopping === 1, "its end is noticed");
+    client.resume();
+    assert.equal((await front.ended()).unsentBytes, 0);
+    await until(() => client.receivedBytes === 900_000, "everything has arrived");
+  });
 });
 
 describe("a client's certificate", () => {
