@@ -14,8 +14,11 @@ export type { Ticket } from "./ticket.ts";
 /** Why a ticket lets nobody in. */
 export type TicketFault = "bad-ticket" | "expired-ticket" | "replayed-ticket";
 
-/** How far the clock of whoever signs may be ahead of ours. It prolongs no ticket. */
+/** How far the clock of whoever signs may be ahead of ours, in each of a ticket's times. It prolongs no ticket. */
 const CLOCK_TOLERANCE_MS = 5000;
+
+/** What a nonce that can't be used makes of its ticket. */
+const FAULTS = { used: "replayed-ticket", full: "bad-ticket", forgotten: "expired-ticket" } as const;
 
 export interface TicketCheckerOptions {
   /** The first is signed with, all are good: so one can be replaced without a gap. */
@@ -23,7 +26,10 @@ export interface TicketCheckerOptions {
   readonly clock: Clock;
   /** How many nonces are remembered. With so many under way, a ticket with another is refused. */
   readonly maxNonces: number;
-  /** A ticket that expires later than this from now is refused: its nonce would be remembered as long. */
+  /**
+   * A ticket that expires later than this from now, by the clock of whoever has signed it, is refused: its nonce would be
+   * remembered as long.
+   */
   readonly maxLifeMs: number;
   /** The claim that names the manager that a client is to go to; without it, none does. */
   readonly managerField?: string;
@@ -56,8 +62,9 @@ export class TicketChecker {
    * Checks a ticket, and uses its nonce up when it is good.
    *
    * @param address where the client comes from, in any spelling
-   * @returns the ticket; `expired-ticket` and `replayed-ticket` only for one that was properly signed;
-   *   `bad-ticket` also for a good one whose nonce there is no room to remember
+   * @returns the ticket; `expired-ticket` and `replayed-ticket` only for one that was properly signed; `expired-ticket`
+   *   also for one that had expired before our clock was set back; `bad-ticket` also for a good one whose nonce there is
+   *   no room to remember
    */
   check(token: string | Buffer, address: string): Ticket | TicketFault {
     const signed = readTicket(token, this.#secrets, this.#managerField);
@@ -65,17 +72,17 @@ export class TicketChecker {
     const { ticket, notBeforeMs } = signed;
     const now = this.#clock.wall();
     if (ticket.expiresAtMs <= now) return "expired-ticket";
-    if (ticket.expiresAtMs - now > this.#maxLifeMs) return "bad-ticket";
+    if (ticket.expiresAtMs - now > this.#maxLifeMs + CLOCK_TOLERANCE_MS) return "bad-ticket";
     if (notBeforeMs.some((time) => time > now + CLOCK_TOLERANCE_MS)) return "bad-ticket";
     if (ticket.address !== undefined && ticket.address !== canonicalAddress(address)) return "bad-ticket";
     return this.#useUp(ticket, now) ?? ticket;
   }
 
-  #useUp({ nonce, expiresAtMs }: Ticket, now: number): TicketFault | undefined {
+  #useUp({ nonce, expiresAtMs }: Ticket, wallMs: number): TicketFault | undefined {
     if (nonce === undefined) return undefined;
-    // Somewhat longer than the ticket's life, should our own clock be set back.
+    const now = { wallMs, steadyMs: this.#clock.now() };
+    // Somewhat longer than the ticket's life: so far our clock may be set back, and no other ticket is in doubt.
     const use = this.#nonces.use(nonce, expiresAtMs + CLOCK_TOLERANCE_MS, now);
-    if (use === "fresh") return undefined;
-    return use === "used" ? "replayed-ticket" : "bad-ticket";
+    return use === "fresh" ? undefined : FAULTS[use];
   }
 }

@@ -10,6 +10,7 @@ interface Timer {
 
 export class FakeClock implements Clock {
   #now = 0;
+  #wall = 1_767_225_600_000;
   readonly #timers = new Set<Timer>();
 
   now(): number {
@@ -17,7 +18,7 @@ export class FakeClock implements Clock {
   }
 
   wall(): number {
-    return 1_767_225_600_000 + this.#now;
+    return this.#wall + this.#now;
   }
 
   after(ms: number, run: () => void): Cancel {
@@ -36,6 +37,11 @@ export class FakeClock implements Clock {
   /** How many timers are set. */
   get timerCount(): number {
     return this.#timers.size;
+  }
+
+  /** Sets the wall clock, ahead or back, as somebody may. No time passes. */
+  setWall(ms: number): void {
+    this.#wall += ms;
   }
 
   /** Moves time on, running what falls due, in order. */
