@@ -9,7 +9,7 @@ import { ProtocolError } from "./protocol-error.ts";
 /** Checks one value. `path` names it in the message, as in `Register.endpoints[0].port`. */
 export type Field<T> = (value: unknown, path: string) => T;
 
-/** A field that may be missing. */
+/** A field that may be missing, or nil, which is the same. */
 export interface OptionalField<T> {
   readonly optional: Field<T>;
 }
@@ -110,7 +110,7 @@ export function record<T>(item: Field<T>, maxSize: number): Field<Readonly<Recor
   };
 }
 
-/** A key that may be missing. Present, it must fit like any other. */
+/** A key that may be missing. Nil is how many encoders write that. Present, it must fit like any other. */
 export function optional<T>(field: Field<T>): OptionalField<T> {
   return { optional: field };
 }
@@ -125,7 +125,7 @@ export function shape<const S extends Shape>(shape: S): Field<Shaped<S>> {
       const inner: unknown = value.get(key);
       if (typeof field === "function") {
         shaped[key] = field(inner, `${path}.${key}`);
-      } else if (value.has(key)) {
+      } else if (inner !== undefined && inner !== null) {
         shaped[key] = field.optional(inner, `${path}.${key}`);
       }
     }

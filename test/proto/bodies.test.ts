@@ -36,6 +36,13 @@ for (const [name, spec] of allBodies) {
       assert.deepEqual(read(name, spec, least), least);
     });
 
+    test("is read with nil in place of each key that it may lack", () => {
+      const nils = Object.entries(spec.keys).filter(([, { optional }]) => optional);
+      const least = nils.reduce<Body>((body, [key]) => without(body, key), whole);
+      const told = { ...whole, ...Object.fromEntries(nils.map(([key]) => [key, null])) };
+      assert.deepEqual(read(name, spec, told), least);
+    });
+
     test("is read in any order, with keys of a later version", () => {
       const entries: [string, Packable][] = [
         ["later", { deep: [null, 1] }],

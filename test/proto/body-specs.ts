@@ -82,12 +82,12 @@ function bin(length: 16 | 32): KeySpec {
 }
 
 /** What a manager gives along with a session: not empty of necessity, and not too long. */
-const handoffData: KeySpec = {
-  optional: true,
+const handoffData = optional({
+  optional: false,
   fits: [bin16, Buffer.alloc(0), Buffer.alloc(61_440, 7)],
   misfits: [Buffer.alloc(61_441), null, 7, true, "x", [1], {}],
   any: fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes)),
-};
+});
 
 /** A map within a map. */
 function map(keys: Readonly<Record<string, KeySpec>>): KeySpec {
@@ -124,8 +124,9 @@ function record(item: KeySpec, maxSize: number): KeySpec {
   };
 }
 
+/** Nil is no misfit: it stands for a key that is missing. */
 function optional(key: KeySpec): KeySpec {
-  return { ...key, optional: true };
+  return { ...key, optional: true, misfits: key.misfits.filter((misfit) => misfit !== null) };
 }
 
 /** A body with every key. */
