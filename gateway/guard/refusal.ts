@@ -36,6 +36,8 @@ export const refusals = [
   "handshake-timeout",
   /** It went away before its handshake was through. */
   "left-early",
+  /** It reset its connection before that was accepted. */
+  "reset-early",
   /** Its ticket is missing, or was not made by who may make tickets. */
   "bad-ticket",
   /** Its ticket's time is over. */

@@ -136,11 +136,15 @@ static void accept_some(struct poller *poller, int listener, uint32_t most)
 	for (uint32_t i = 0; i < most && poller->record_count < poller->record_room; i++) {
 		int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			if (adopt(poller, fd, USE_CLIENT) == 0) record(poller, listener, KIND_ARRIVAL, fd, 0);
-			else close(fd);
+			int failed = adopt(poller, fd, USE_CLIENT);
+			if (failed != 0) close(fd);
+			record(poller, listener, KIND_ARRIVAL, failed == 0 ? fd : failed, 0);
 		} else if (errno == EMFILE || errno == ENFILE) {
 			if (!send_away(poller, listener)) return;
-		} else if (errno != ECONNABORTED && errno != EINTR) {
+			record(poller, listener, KIND_ARRIVAL, -EMFILE, 0);
+		} else if (errno == ECONNABORTED) {
+			record(poller, listener, KIND_ARRIVAL, -ECONNABORTED, 0);
+		} else if (errno != EINTR) {
 			return;
 		}
 	}

@@ -28,7 +28,7 @@ enum kind {
 	KIND_ERROR = 2,
 	/* It takes more, after a send that it did not take whole. */
 	KIND_WRITABLE = 3,
-	/* A listener has accepted the descriptor `first`. */
+	/* A listener has accepted the descriptor `first`; below 0 it is the error by which somebody was not. */
 	KIND_ARRIVAL = 4,
 	/* The client has shut down its sending side, and is paused: KIND_END comes when it is read to its end. */
 	KIND_ENDING = 5,

@@ -394,7 +394,8 @@ export class Sessions implements SlotOwner {
     return leastRefusals.find((refusal) => refusals.includes(refusal)) ?? refusals[0] ?? "no-manager";
   }
 
-  #refusalOf({ address, descriptor = 0 }: Arrival): Refusal | undefined {
+  #refusalOf({ address, descriptor = 0, goneAs }: Arrival): Refusal | undefined {
+    if (goneAs !== undefined) return goneAs;
     if (descriptor >= this.#limits.maxDescriptors) return "descriptors";
     const closedFor = this.#closedFor;
     // Who may not come in at all is told so, also where there is no room.

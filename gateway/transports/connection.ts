@@ -66,6 +66,8 @@ export interface Arrival extends Endable {
   readonly port: number;
   /** The number of its file descriptor, the lowest that was free; undefined where it is not known. */
   readonly descriptor: number | undefined;
+  /** It was gone before it was accepted, and is counted as this; it is not opened. */
+  readonly goneAs?: Refusal;
   /** Begins the handshake, if the transport has one, and from here on tells `sink`. */
   open(sink: ConnectionSink): void;
 }

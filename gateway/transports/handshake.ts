@@ -34,6 +34,8 @@ export class Handshake implements Arrival {
   #sink: ConnectionSink | undefined;
   #socket: Socket;
   #stepsTaken = 0;
+  /** Bytes that the steps before this one have taken. */
+  #takenBytes = 0;
   #details: ClientDetails = NO_DETAILS;
   #early: Buffer = Buffer.alloc(0);
   /** Something reads and writes the socket that may shut it down unseen: a reset might be refused, and is not tried. */
@@ -91,9 +93,15 @@ export class Handshake implements Arrival {
     return this.#over;
   }
 
+  /** Whether the client has said nothing at all since the step began. */
+  get isSilent(): boolean {
+    return this.#raw.bytesRead <= this.#takenBytes;
+  }
+
   /** Goes on with the next step, or ends the handshake well. */
   proceed(): void {
     if (this.#over) return;
+    this.#takenBytes = this.#raw.bytesRead - this.#early.length;
     const step = this.#steps[this.#stepsTaken++];
     if (step === undefined) this.#end();
     else step(this);

@@ -1,9 +1,11 @@
 /** Listens on a TCP port, and has the poller accept: a client never is a socket of Node's. There is no handshake. */
 
+import { constants } from "node:os";
 import { createSocketServer } from "../../process/sockets.ts";
 import type { Endpoint } from "../../proto/bodies.ts";
 import { canonicalAddress } from "../guard/address.ts";
 import type { Arrival } from "./connection.ts";
+import { GoneArrival } from "./gone-arrival.ts";
 import type { ListenAddress } from "./listen-address.ts";
 import type { AcceptSink, Listener, ListenerTraits } from "./listener.ts";
 import {
@@ -82,11 +84,17 @@ export class PolledListener implements Listener {
 
   #arrived(descriptor: number): void {
     this.#accepted++;
+    if (descriptor < 0) {
+      const isAborted = descriptor === -constants.errno.ECONNABORTED;
+      this.#accept(new GoneArrival(isAborted ? "reset-early" : "descriptors"), this);
+      return;
+    }
     const peer = this.#poller.peer(descriptor);
     const address = canonicalAddress(peer?.address ?? "");
     // One that was reset before it was accepted has no address any more, and must not pass for one without.
     if (peer === undefined || address === undefined) {
       this.#poller.discard(descriptor);
+      this.#accept(new GoneArrival("reset-early"), this);
       return;
     }
     const channel = new PolledChannel(this.#poller, descriptor);

@@ -93,7 +93,7 @@ export class Poller {
    *
    * @param descriptor the listening socket's
    * @param keepAliveSeconds after this long without a word the kernel asks an idle client whether it is still there
-   * @param arrived takes the descriptor of each
+   * @param arrived takes the descriptor of each; of one that was there and can't be accepted the number of an error, below 0
    * @returns what `stop` ends it by
    * @throws Error with the system's code
    */
@@ -189,8 +189,8 @@ export class Poller {
 
   #arrived(listener: number, descriptor: number): void {
     const arrived = this.#listeners.get(listener);
-    if (arrived === undefined) this.discard(descriptor);
-    else arrived(descriptor);
+    if (arrived !== undefined) arrived(descriptor);
+    else if (descriptor >= 0) this.discard(descriptor);
   }
 }
 

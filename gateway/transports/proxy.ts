@@ -56,7 +56,8 @@ function readHeader(handshake: Handshake, accepted: ProxyVersions): void {
   };
   const stop = () => {
     socket.off("data", take);
-    handshake.fail("bad-proxy-header");
+    // Who connects and closes again, as health checks do, has sent no wrong header.
+    handshake.fail(handshake.isSilent ? "left-early" : "bad-proxy-header");
   };
   socket.on("data", take);
   socket.on("end", stop);

@@ -7,6 +7,7 @@ import type { Server, Socket } from "node:net";
 import { createSocketServer } from "../../process/sockets.ts";
 import type { Endpoint } from "../../proto/bodies.ts";
 import type { Arrival } from "./connection.ts";
+import { GoneArrival } from "./gone-arrival.ts";
 import type { ListenAddress } from "./listen-address.ts";
 import type { AcceptSink, Listener, ListenerTraits } from "./listener.ts";
 import {
@@ -53,8 +54,10 @@ export class StreamListener implements Listener {
     this.#server.on("connection", (socket) => {
       this.#accepted++;
       // One that was reset before it was accepted has no address any more, and must not pass for one without.
-      if (address.transport !== "unix" && socket.remoteAddress === undefined) {
+      const isNowhere = address.transport !== "unix" && socket.remoteAddress === undefined;
+      if (isNowhere || socket.destroyed) {
         socket.destroy();
+        accept(new GoneArrival("reset-early"), this);
         return;
       }
       accept(transported.arrive(socket), this);

@@ -58,7 +58,7 @@ export class TlsLayer {
       }),
     );
     this.#server.on("secureConnection", (socket) => this.#secured(socket));
-    this.#server.on("tlsClientError", (_error, socket) => this.#handshakeOf(socket)?.fail("tls-handshake"));
+    this.#server.on("tlsClientError", (_error, socket) => failed(this.#handshakeOf(socket)));
   }
 
   /** The files that `reload` reads. */
@@ -81,7 +81,7 @@ export class TlsLayer {
     this.#handshakes.set(socket, handshake);
     // No event tells of a certificate that was not accepted: the socket is cut off, and that is all.
     socket.prependOnceListener("close", () => {
-      if (handshake.socket === socket) handshake.fail("tls-handshake");
+      if (handshake.socket === socket) failed(handshake);
     });
     // Its TLS socket does as this one does: who shuts down in the middle of the handshake has gone.
     socket.allowHalfOpen = false;
@@ -101,6 +101,11 @@ export class TlsLayer {
     handshake.describe(detailsOf(socket));
     handshake.proceed();
   }
+}
+
+/** Who connects and closes again, as health checks do, has not tried to shake hands. */
+function failed(handshake: Handshake | undefined): void {
+  handshake?.fail(handshake.isSilent ? "left-early" : "tls-handshake");
 }
 
 function detailsOf(socket: TLSSocket): ClientDetails {

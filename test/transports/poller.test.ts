@@ -5,6 +5,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, fstatSync, openSync } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { Worker } from "node:worker_threads";
@@ -285,8 +286,27 @@ describe("the poller", { skip: whyNoPoller ?? false }, () => {
     assert.equal(exitCode, 0);
   });
 
+  test("tells of a client that broke off before it was accepted", async (t) => {
+    const gone: (string | undefined)[] = [];
+    let told: (descriptor: number) => void = () => {};
+    const listen = (_descriptor: number, _seconds: number, arrived: typeof told) => {
+      told = arrived;
+      return 0;
+    };
+    const listener = new PolledListener(
+      parseListenAddress("tcp://127.0.0.1:0"),
+      { listen, stop() {} } as unknown as Poller,
+      () => assert.fail("there is nobody to take in"),
+      ({ goneAs }) => gone.push(goneAs),
+    );
+    await listener.open();
+    t.after(() => listener.close());
+    for (const code of ["ECONNABORTED", "EMFILE", "ENOMEM"] as const) told(-constants.errno[code]);
+    assert.deepEqual(gone, ["reset-early", "descriptors", "descriptors"]);
+  });
+
   test("sends clients away while there is no descriptor left, and takes them in again after", async (t) => {
-    const told: { port?: number; accepted?: number; free?: boolean }[] = [];
+    const told: { port?: number; accepted?: number; goneAs?: string; free?: boolean }[] = [];
     const args = [join(ROOT, "test/fixtures/full-poller.ts")];
     const shell = ["-c", `ulimit -n ${MAX_FILES} && exec "$@"`, "sh", process.execPath, ...args];
     const child = spawn("sh", shell, { stdio: ["ignore", "ignore", "inherit", "ipc"] });
@@ -301,9 +321,10 @@ describe("the poller", { skip: whyNoPoller ?? false }, () => {
     const clients = Array.from({ length: 20 }, () => new TestClient(port));
     await until(() => clients.every((client) => client.closed || client.ended), "all are sent away");
     for (const client of clients) client.close();
+    await until(() => told.length > clients.length, "each is told of");
     assert.deepEqual(
-      told.filter(({ accepted }) => accepted !== undefined),
-      [],
+      told.slice(1),
+      clients.map(() => ({ goneAs: "descriptors" })),
     );
     child.send("go on");
     await until(() => told.some(({ free }) => free === true), "there are descriptors again");
