@@ -2,13 +2,18 @@
 
 import { readFile } from "node:fs/promises";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { harmless, harmlessLines, quoted } from "../process/harmless-text.ts";
 import { bracketed } from "../proto/link-url.ts";
 import type { ApiEvents, GatewayView, SessionView } from "./api-views.ts";
 import { formatTable } from "./table.ts";
 
-/** A command could not be carried out. Its message is for the operator. */
+/** A command could not be carried out. Its message is for the operator, on a terminal. */
 export class CtlError extends Error {
   override readonly name = "CtlError";
+
+  constructor(message: string) {
+    super(harmless(message));
+  }
 }
 
 interface Context {
@@ -143,7 +148,7 @@ async function sessions(context: Context, _args: readonly string[], options: Ctl
       String(one.gateway),
       String(one.session),
       client(one),
-      one.user === null ? "-" : printable(one.user),
+      one.user ?? "-",
       one.transport,
       one.listener,
       one.joinedAt,
@@ -255,11 +260,12 @@ function isBroken(error: unknown): boolean {
 function showEvent({ json, print }: Context, block: string): void {
   const [, event, data] = /^event: ([^\n]*)\ndata: ([^\n]*)$/.exec(block) ?? [];
   if (event === undefined || data === undefined) return;
-  if (json) print(`${JSON.stringify({ event, ...JSON.parse(data) })}\n`);
-  else
-    print(
-      `${new Date().toISOString()}  ${event.padEnd(15)}  ${describe(event as keyof ApiEvents, JSON.parse(data))}\n`,
-    );
+  if (json) {
+    print(`${JSON.stringify({ event, ...JSON.parse(data) })}\n`);
+    return;
+  }
+  const what = describe(event as keyof ApiEvents, JSON.parse(data));
+  print(`${harmless(`${new Date().toISOString()}  ${event.padEnd(15)}  ${what}`)}\n`);
 }
 
 /** One event for people. */
@@ -274,12 +280,17 @@ function describe<K extends keyof ApiEvents>(event: K, data: ApiEvents[K]): stri
     case "leave":
       return `${one.gateway}/${one.session} ${one.end?.reason} (by ${one.end?.by}) after ${one.end?.ms} ms`;
     case "message":
-      return `${one.gateway}/${one.session} ${JSON.stringify(one.text ?? one.base64)}`;
+      return `${one.gateway}/${one.session} ${payload(one)}`;
     case "refused":
       return `${code}: ${message}`;
     default:
       return `${one.id} ${one.name}${code === undefined ? "" : ` ${code}: ${message}`}`;
   }
+}
+
+/** Text in quotes, with escapes as in JSON; bytes without, so that the two can't be taken for each other. */
+function payload({ text, base64 }: { text?: string; base64?: string }): string {
+  return text === undefined ? `base64:${base64}` : quoted(text);
 }
 
 function listens({ transport, host, port }: GatewayView["endpoints"][number]): string {
@@ -297,21 +308,17 @@ function hostAndPort(host: string, port: number): string {
 }
 
 function named({ user = null }: Partial<SessionView>): string {
-  return user === null ? "" : ` as ${printable(user)}`;
+  return user === null ? "" : ` as ${user}`;
 }
 
 /** Whose it was before. */
 function before({ from = null }: Partial<SessionView>): string {
-  return from === null ? "" : `, from manager ${printable(from.manager)} (${from.session})`;
+  return from === null ? "" : `, from manager ${from.manager} (${from.session})`;
 }
 
-/** A text from elsewhere, without what a terminal could take for more than text. */
-function printable(text: string): string {
-  return text.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, "\u{fffd}");
-}
-
+/** @param text what people are shown instead */
 function show({ json, print }: Context, answer: unknown, text: () => string): void {
-  print(json ? `${JSON.stringify(answer)}\n` : text());
+  print(json ? `${JSON.stringify(answer)}\n` : harmlessLines(text()));
 }
 
 function counted(count: number, what: string): string {

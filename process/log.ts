@@ -4,6 +4,7 @@ import { fstatSync } from "node:fs";
 import { Writable } from "node:stream";
 import { destination, type Logger, pino } from "pino";
 import pretty from "pino-pretty";
+import { harmlessLine } from "./harmless-log.ts";
 import { withErrorListener } from "./stream-errors.ts";
 
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -71,7 +72,8 @@ function fileSink(): Sink {
   return { write: (line) => out.write(line), end: () => Promise.resolve() };
 }
 
-function prettyOnto(sink: Sink): ReturnType<typeof pretty> {
+/** What the lines say of others is made harmless before it is laid out, which brings line ends and colours of its own. */
+function prettyOnto(sink: Sink): { write(line: string): void } {
   const lines = withErrorListener(
     new Writable({
       decodeStrings: false,
@@ -81,10 +83,11 @@ function prettyOnto(sink: Sink): ReturnType<typeof pretty> {
       },
     }),
   );
-  return pretty({
+  const layout = pretty({
     destination: lines,
     ignore: "pid,hostname",
     translateTime: "SYS:HH:MM:ss.l",
     singleLine: true,
   });
+  return { write: (line) => layout.write(harmlessLine(line)) };
 }

@@ -148,7 +148,7 @@ describe("ctl beside a manager, a gateway and its clients", () => {
       "gatewayUp 1 edge",
       `join 1/${one} from 127.0.0.1:${ports[0]} through game`,
       `join 1/${other} from 127.0.0.1:${ports[1]} through game`,
-      `message 1/${one} "hi\u2028\\u001b[31m\\n"`,
+      `message 1/${one} "hi\\u2028\\u001b[31m\\n"`,
       "gatewayDraining 1 edge",
       "gatewayDown 1 edge link-closed: the gateway closed the link",
     ]);
@@ -160,6 +160,114 @@ describe("ctl beside a manager, a gateway and its clients", () => {
     assert.deepEqual(
       parsed.filter(({ event }) => event === "message"),
       [{ event: "message", gateway: 1, session: Number(one), text: "hi\u2028\u001b[31m\n" }],
+    );
+  });
+});
+
+/** What `ctl watch` prints, line by line, until the stream of events ends. */
+async function watched(port: number, ...args: readonly string[]): Promise<string[]> {
+  let printed = "";
+  const take = (text: string) => {
+    printed += text;
+  };
+  await assert.rejects(ctlPrinting(port, take, "watch", ...args), { name: "CtlError" });
+  return printed.trimEnd().split("\n");
+}
+
+describe("what others say, in what ctl prints", () => {
+  // A C1 control sequence, an escape sequence, DEL, a line end, a return to the line's beginning, an override of
+  // direction, a line separator, an isolate, an invisible space, a tag, half a character, and text that is to stay.
+  const hostile =
+    "\u009b31m\u001b]0;x\u0007\u007f\n2026 leave\r\t\u202e\u2028\u2066\u200b\u{e0041}\ud800 zoë 東京 👾";
+  const shown = "�31m�]0;x���2026 leave�������� zoë 東京 👾";
+  /** For what is no text, or stands in a line of its own, as a manager has it. */
+  const oneLine = hostile.replaceAll("\n", "");
+  const gateway = {
+    id: 1,
+    name: hostile,
+    pid: 1,
+    health: hostile,
+    draining: false,
+    sessions: 0,
+    capacity: 5,
+    endpoints: [{ transport: hostile, host: hostile, port: 7300, name: hostile }],
+    vitals: null,
+  };
+  const session = {
+    gateway: 1,
+    session: 7,
+    addr: hostile,
+    port: 50_514,
+    transport: hostile,
+    listener: hostile,
+    user: hostile,
+    from: { manager: hostile, session: 9 },
+    joinedAt: hostile,
+  };
+  const events: Readonly<Record<string, object>> = {
+    gatewayUp: gateway,
+    gatewayLost: { ...gateway, code: hostile, message: hostile },
+    refused: { code: hostile, message: hostile },
+    join: session,
+    message: { gateway: 1, session: 7, text: hostile },
+    leave: { ...session, end: { reason: hostile, by: hostile, ms: 1 } },
+    [oneLine]: gateway,
+  };
+  const answers: Readonly<Record<string, unknown>> = {
+    "/api/gateways": { gateways: [gateway] },
+    "/api/sessions?": { sessions: [session], next: oneLine },
+    "/api/broadcast": { gateways: oneLine, sessions: oneLine },
+  };
+
+  const hostileApi = (t: TestContext) =>
+    answering(t, (request, response) => {
+      if (request.url === "/api/events") {
+        for (const [event, data] of Object.entries(events))
+          response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+        response.end();
+        return;
+      }
+      const answer = answers[request.url ?? ""];
+      if (answer === undefined) response.writeHead(404);
+      response.end(JSON.stringify(answer ?? { code: hostile, message: hostile }));
+    });
+
+  /** Everything but line ends that a terminal obeys, or does not show. */
+  const obeyed = /[^\P{C}\n]|[\u2028\u2029]/u;
+
+  test("does a terminal no harm, and is on the line that it belongs to", async (t) => {
+    const port = await hostileApi(t);
+    for (const [lines, ...command] of [
+      [2, "gateways"],
+      [3, "sessions"],
+      [1, "broadcast", "x"],
+    ] as const) {
+      const text = await ctl(port, ...command);
+      assert.doesNotMatch(text, obeyed);
+      assert.equal(text.trimEnd().split("\n").length, lines, text);
+      assert.ok(text.includes("東京"), text);
+    }
+    const printed = await watched(port);
+    assert.equal(printed.length, Object.keys(events).length);
+    for (const line of printed) assert.doesNotMatch(line, obeyed);
+    assert.ok(printed.filter((line) => line.includes(shown)).length >= printed.length - 1);
+    await assert.rejects(ctl(port, "drop", "1", "7"), { message: `${shown} (${shown})` });
+  });
+
+  test("is exact in JSON", async (t) => {
+    const port = await hostileApi(t);
+    for (const [path, command] of [
+      ["/api/gateways", ["gateways"]],
+      ["/api/sessions?", ["sessions"]],
+      ["/api/broadcast", ["broadcast", "x"]],
+    ] as const) {
+      assert.equal(await ctl(port, ...command, "--json"), `${JSON.stringify(answers[path])}\n`);
+    }
+    const printed = await watched(port, "--json");
+    const wanted = Object.entries(events).map(([event, data]) => ({ event: event.toWellFormed(), ...data }));
+    assert.deepEqual(
+      printed.map((line) => JSON.parse(line)),
+      wanted,
     );
   });
 });
@@ -249,6 +357,25 @@ describe("ctl's tables", () => {
 });
 
 describe("ctl watch", () => {
+  test("shows which payloads are text and which are bytes, and all of either", async (t) => {
+    const payloads = [
+      { text: "AP8=" },
+      { base64: "AP8=" },
+      { text: '"\u0085\u202e\\\u{e0041}\n' },
+      { text: "" },
+    ];
+    const port = await answering(t, (_request, response) => {
+      for (const payload of payloads)
+        response.write(`event: message\ndata: ${JSON.stringify({ gateway: 1, session: 7, ...payload })}\n\n`);
+      response.end();
+    });
+    const printed = await watched(port);
+    assert.deepEqual(
+      printed.map((line) => line.slice(line.indexOf("1/7"))),
+      ['1/7 "AP8="', "1/7 base64:AP8=", String.raw`1/7 "\"\u0085\u202e\\\udb40\udc41\n"`, '1/7 ""'],
+    );
+  });
+
   test("tells which manager had a client before", async (t) => {
     const joined = {
       gateway: 1,
@@ -262,18 +389,13 @@ describe("ctl watch", () => {
     const port = await answering(t, (_request, response) => {
       response.end(`event: join\ndata: ${JSON.stringify({ ...joined, from })}\n\n`);
     });
-    let printed = "";
-    const watch = ctlPrinting(
-      port,
-      (text) => {
-        printed += text;
-      },
-      "watch",
-    );
-    await assert.rejects(watch, { name: "CtlError" });
+    const printed = await watched(port);
     const line =
-      "join             1/7 from 203.0.113.9:50514 through game, from manager login\ufffd (2097159)\n";
-    assert.equal(printed.slice(printed.indexOf("  ") + 2), line);
+      "join             1/7 from 203.0.113.9:50514 through game, from manager login\ufffd (2097159)";
+    assert.deepEqual(
+      printed.map((one) => one.slice(one.indexOf("  ") + 2)),
+      [line],
+    );
   });
 });
 
