@@ -39,8 +39,6 @@ function gateway(name) {
       ["--manager", "unix:run/manager.sock"],
       ["--listen", "tcp://127.0.0.1:7300?reusePort=true&name=game"],
       ["--listen", "ws://127.0.0.1:7301?reusePort=true&name=web"],
-      // The manager's behaviours answer at once: a client that has closed need not be waited for longer.
-      ["--half-close-ms", 1000],
       ["--drain-ms", DRAIN_MS],
       ["--shutdown-exit-code", SHUT_DOWN],
       ["--log-format", "pretty"],
