@@ -118,7 +118,10 @@ describe("a TLS client", () => {
     await front.untilRefused({ "handshake-timeout": 1 });
   });
 
-  for (const sent of ["", "160301"]) {
+  for (const [sent, refusal] of [
+    ["", "left-early"],
+    ["160301", "tls-handshake"],
+  ] as const) {
     test(`that shuts down behind ${sent.length / 2} bytes of its handshake is gone at once`, async (t) => {
       const clock = new FakeClock();
       const front = await startFront(t, ADDRESS, { clock });
@@ -126,7 +129,7 @@ describe("a TLS client", () => {
       client.send(Buffer.from(sent, "hex"));
       await until(() => front.gateway.sessions.connectedCount === 1, "it has arrived");
       client.end();
-      await front.untilRefused({ "tls-handshake": 1 });
+      await front.untilRefused({ [refusal]: 1 });
       await until(() => front.gateway.sessions.table.usedCount === 0, "its slot is free again");
     });
   }
