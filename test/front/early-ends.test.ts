@@ -58,6 +58,8 @@ for (const { readPath, skip } of readPaths) {
     }
 
     for (const [what, listen] of Object.entries({ ...listeners, unix: undefined })) {
+      // The poller has no sockets of Node's.
+      if (readPath === "polled" && what === "tcp") continue;
       test(`is counted when its socket was closed before it was handed over: ${what}`, async (t) => {
         const path = socketPath(t);
         const front = await startFront(t, listen ?? `unix:${path}`, { settings: { readPath } });
@@ -68,7 +70,6 @@ for (const { readPath, skip } of readPaths) {
         });
         const client = await TestClient.connect(listen === undefined ? path : front.port);
         t.after(() => client.close());
-        if (readPath === "polled" && what === "tcp") return;
         await front.untilRefused({ "reset-early": 1 });
         closing.mock.restore();
         await assertServes(front);

@@ -262,6 +262,59 @@ static void listener_is_stopped_twice(void)
 	end(&world);
 }
 
+/* Somebody who can't be accepted. */
+
+static struct {
+	/* So many times more accepting fails, with this error. */
+	int times, error;
+	int told[4], told_count;
+} failing;
+
+int __real_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+
+/* In place of the kernel's (-Wl,--wrap=accept4). */
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	if (failing.times == 0) return __real_accept4(fd, address, length, flags);
+	failing.times--;
+	errno = failing.error;
+	return -1;
+}
+
+static void hear_failing(struct world *world, const struct record *record)
+{
+	(void)world;
+	CHECK(record->kind == KIND_ARRIVAL && failing.told_count < 4);
+	failing.told[failing.told_count++] = record->first;
+}
+
+/* One of two can't be accepted; `is_sent_away`: and is not there any more. */
+static void accepting_fails(int error, bool is_sent_away)
+{
+	struct world world = {.heard = hear_failing};
+	struct sockaddr_in address;
+	memset(&failing, 0, sizeof failing);
+	begin(&world, 1 << 20, RECORDS_PER_EVENT);
+	int listening = listen_anywhere(&address);
+	CHECK(poller_listen(&world.poller, listening, 60) >= 0);
+	int clients[2] = {connect_to(&address), connect_to(&address)};
+	failing.times = 1;
+	failing.error = error;
+	poller_run(&world.poller);
+	CHECK(failing.told[0] == -error);
+	CHECK(failing.told_count == (is_sent_away ? 2 : 3));
+	for (int i = 1; i < failing.told_count; i++) CHECK(failing.told[i] >= 0);
+	for (int i = 0; i < 2; i++) close(clients[i]);
+	close(listening);
+	end(&world);
+}
+
+static void arrival_fails(void)
+{
+	accepting_fails(ECONNABORTED, false);
+	accepting_fails(EMFILE, true);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -270,6 +323,7 @@ static const struct {
 	{"records-are-full", records_are_full},
 	{"descriptor-is-used-again", descriptor_is_used_again},
 	{"listener-is-stopped-twice", listener_is_stopped_twice},
+	{"arrival-fails", arrival_fails},
 };
 
 int main(int count, char **arguments)

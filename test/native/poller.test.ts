@@ -29,7 +29,8 @@ function compile(): string | undefined {
   if (able.error !== undefined) return `${compiler} can't be run`;
   if (able.status !== 0 || spawnSync(program).status !== 0)
     return `${compiler} has no address sanitizer here`;
-  const { status, stderr } = build(["-g", "-O1", "-Wall", "-Wextra", "-Werror", ...sanitizer], sources);
+  const flags = ["-g", "-O1", "-Wall", "-Wextra", "-Werror", "-Wl,--wrap=accept4", ...sanitizer];
+  const { status, stderr } = build(flags, sources);
   assert.equal(status, 0, stderr);
   return undefined;
 }
@@ -43,6 +44,7 @@ describe("the poller, in memory of exactly its size", { skip: whyNot ?? false },
       "descriptor-is-used-again",
     ],
     ["stops no listener that has the descriptor of the one to be stopped", "listener-is-stopped-twice"],
+    ["tells of everybody who can't be accepted", "arrival-fails"],
   ] as const) {
     test(what, () => {
       const { status, signal, stderr } = spawnSync(program, [check], { encoding: "utf8", timeout: 60_000 });
