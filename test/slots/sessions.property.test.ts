@@ -8,8 +8,10 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { Unheard } from "../../gateway/links/unacknowledged.ts";
 import { Counters } from "../../gateway/metrics/counters.ts";
+import { Hold } from "../../gateway/slots/hold.ts";
 import type { Roster } from "../../gateway/slots/roster.ts";
 import type { EndCause, Slot } from "../../gateway/slots/slot.ts";
+import { isOpen } from "../../gateway/slots/states.ts";
 import { FakeClock } from "../helpers/fake-clock.ts";
 import { FakeConnection } from "../helpers/fake-connection.ts";
 import {
@@ -26,7 +28,7 @@ const RUNS = 1000;
 const STEPS_PER_RUN = 250;
 const LEAST_STEPS = 250_000;
 
-const SMALL = { ...LIMITS, clientBufferBytes: 64 };
+const SMALL = { ...LIMITS, clientBufferBytes: 64, messageRate: 5, messageBurst: 3 };
 
 /** So much may come along with a session that is handed over. */
 const MOST_UNHEARD = 3;
@@ -316,9 +318,18 @@ class World {
       assert.equal(slot.session === 0, slot.phase === "freed");
       const hasJoined = slot.joinedWallAt !== 0;
       assert.equal(slot.roster !== undefined, hasJoined, "who has joined is somebody's, and nobody else is");
+      this.#checkReading(slot);
     }
     for (const manager of this.managers) manager.check(slots);
     for (const client of this.clients) client.check();
+  }
+
+  /** A client is read if and only if nothing holds it, and nothing holds it for good. */
+  #checkReading({ phase, holds, connection, roster }: Slot): void {
+    if (!(connection instanceof FakeConnection) || !isOpen(phase)) return;
+    assert.equal(connection.paused, holds !== 0);
+    assert.equal((holds & Hold.admission) !== 0, phase !== "inUse", "who waits is held, and nobody else is");
+    if (phase === "inUse") assert.equal((holds & Hold.link) !== 0, roster?.isPaused);
   }
 
   /** After the last step: who waits is announced, everybody goes, and every slot must be free. */
