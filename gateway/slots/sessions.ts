@@ -644,6 +644,8 @@ export class Sessions implements SlotOwner {
     this.#sweptAt = now;
     this.table.sweep(now, (slot) => this.#expire(slot));
     if (this.#talkRate !== undefined) this.#releaseThrottled(this.#talkRate);
+    // Who waits for a turn may be another manager's by now, which has nothing to acknowledge.
+    this.#turns.wake();
     this.#patrol.walk(this.table.slots, now, elapsedMs);
     if (this.#listsChanged) this.#recheck();
   }

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import type { FakeConnection } from "../helpers/fake-connection.ts";
+import { addOpenManager } from "../helpers/sessions.ts";
 import { SWEEP_MS, startSessions } from "./support.ts";
 
 /** So many empty messages are a share, and so many a small one. */
@@ -174,6 +175,18 @@ describe("while a manager has more to do than it works off", () => {
       clients.slice(1).map(({ paused }) => paused),
       [false, false],
     );
+  });
+
+  test("who waits and is handed to another manager does not wait for the first one", async () => {
+    const { join, link, roster, sessions, clock } = start();
+    addOpenManager(sessions, "other", { joined() {}, message() {}, disconnected() {} }, 8);
+    const { client, id } = join();
+    link.isCrowded = true;
+    saysAll(client);
+    assert.equal(roster.handOff(id, { manager: "other" }), undefined);
+    clock.advance(SWEEP_MS);
+    await turn();
+    assert.equal(client.paused, false);
   });
 
   test("who is not one of that manager's sessions does not wait", async () => {
