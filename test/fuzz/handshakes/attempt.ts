@@ -169,7 +169,9 @@ class Attempt {
   /** However it goes on, it ends. */
   #wait(): void {
     clearTimeout(this.#timer);
-    const mustBeEnded = this.#plan.mustBeEnded && !this.#wasEnded;
+    // It may have waited for an answer in vain, and has not shut down then.
+    const isThrough = this.#hasEnded || this.#plan.ending === "silence";
+    const mustBeEnded = this.#plan.mustBeEnded && isThrough && !this.#wasEnded;
     this.#timer = setTimeout(
       () => {
         this.#wasLeft = mustBeEnded;

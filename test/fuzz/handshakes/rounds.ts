@@ -47,6 +47,9 @@ type Kind = (typeof kinds)[number];
 
 /** Where there is hardly any room, so many places are left. */
 const FEW_PLACES = 60;
+const MANY_PLACES = CAPACITY - listeners.length - FEW_PLACES;
+/** More than there are files for, where these are few. */
+const MANY_FILES = 50;
 
 const moods: Readonly<Record<Kind, Mood>> = {
   calm: "calm",
@@ -221,13 +224,12 @@ class Run {
     await stage.inMood(moods[kind]);
     // In these nobody is ended who does nothing wrong.
     const stay = hasRoom && (kind === "calm" || kind === "full") ? await stage.welcome() : [];
-    const sitters = kind === "full" && hasRoom ? await this.#fill(stage) : [];
+    const sitters = await this.#fill(stage, !hasRoom ? MANY_FILES : kind === "full" ? MANY_PLACES : 0);
     const third = from + Math.floor((to - from) / 3);
     const twoThirds = from + Math.floor(((to - from) * 2) / 3);
     await this.#crowd(stage, from, to, (number) => {
       if (kind === "calm" && number === third) stage.gateway.signal("SIGHUP");
-      if (kind === "full" && number === twoThirds)
-        for (const one of sitters.slice(0, FEW_PLACES)) one.destroy();
+      if (number === twoThirds) for (const one of sitters.slice(0, FEW_PLACES)) one.destroy();
       if (kind === "lost" && number === third) void stage.whims.stop();
       if (kind === "lost" && number === twoThirds) void stage.whims.start(moods[kind]);
     });
@@ -253,13 +255,13 @@ class Run {
     this.#checkLeft();
   }
 
-  /** Takes nearly all the places. */
-  async #fill(stage: Stage): Promise<Socket[]> {
+  /** Takes so many places. */
+  async #fill(stage: Stage, count: number): Promise<Socket[]> {
     const [listener] = listeners;
     if (listener === undefined) return [];
     const port = stage.gateway.placeOf(listener) as number;
     return Promise.all(
-      Array.from({ length: CAPACITY - listeners.length - FEW_PLACES }, (_, nth) => {
+      Array.from({ length: count }, (_, nth) => {
         const { promise, resolve } = Promise.withResolvers<Socket>();
         const socket = connect({ port, host: "127.0.0.1", localAddress: `127.0.1.${1 + (nth % 200)}` });
         socket.on("error", () => {});
