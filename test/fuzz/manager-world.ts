@@ -422,7 +422,8 @@ export class ManagerWorld {
         this.counts.admits++;
         assert.ok(this.admission, "nobody asked to be let in");
         if (session === undefined) return;
-        assert.equal(session.admitted, false, "a second Admit");
+        // In a spoiled CLJoin it may not have been said that the session is let in already.
+        if (this.epochClean) assert.equal(session.admitted, false, "a second Admit");
         session.admitted = true;
       },
       drop: (id) => {
