@@ -47,6 +47,31 @@ describe("how much a client may say", () => {
     assert.deepEqual(said, [true, true, false]);
   });
 
+  test("is never more bytes than a burst either", () => {
+    const rate = new TalkRate({ ...NONE, byteRate: 10, byteBurst: 2 });
+    const allowance = rate.begin(ADDRESS, 0);
+    const said = [1, 2, 3].map(() => rate.charge(allowance, 1, 1_000_000));
+    assert.deepEqual(said, [true, true, false]);
+  });
+
+  test("is exact also where a message's time is no round number", () => {
+    for (let messageRate = 1; messageRate <= 60; messageRate++) {
+      const rate = new TalkRate({ ...NONE, messageRate, messageBurst: 1 });
+      const allowance = rate.begin(ADDRESS, 987_654.321);
+      for (let said = 0; said < 100; said++) {
+        const now = 987_654.321 + (said * 1000) / messageRate;
+        assert.equal(rate.maySpeak(allowance, now), true, `${messageRate} a second, behind ${said}`);
+        assert.equal(rate.charge(allowance, 1, now), true, `${messageRate} a second, behind ${said}`);
+      }
+    }
+  });
+
+  test("is any number of messages where only bytes are limited", () => {
+    const rate = new TalkRate({ ...NONE, byteRate: 1, byteBurst: 1 });
+    const allowance = rate.begin(ADDRESS, 0);
+    for (let said = 0; said < 100; said++) assert.equal(rate.charge(allowance, 0, 0), true);
+  });
+
   test("is counted in bytes apart from messages", () => {
     const rate = new TalkRate({ messageRate: 1, messageBurst: 100, byteRate: 1000, byteBurst: 500 });
     const allowance = rate.begin(ADDRESS, 0);
@@ -108,6 +133,24 @@ describe("a client that goes and comes again", () => {
     assert.equal(rate.begin("192.0.2.1", 0).messages, 0);
   });
 
+  test("finds less of it the longer it stayed after it had said the last", () => {
+    const rate = new TalkRate(LIMITS);
+    const allowance = rate.begin("192.0.2.1", 0);
+    for (let said = 0; said < 4; said++) rate.charge(allowance, 100, 0);
+    rate.end(allowance, "192.0.2.1", 1000);
+    assert.deepEqual(rate.begin("192.0.2.1", 1000), { messages: 2, bytes: 700, at: 1000 });
+  });
+
+  test("finds what the one has used up that has used up the most, whoever went last", () => {
+    const rate = new TalkRate(LIMITS);
+    const [loud, quiet] = [rate.begin("192.0.2.1", 0), rate.begin("192.0.2.1", 0)];
+    for (let said = 0; said < 4; said++) rate.charge(loud, 100, 0);
+    rate.charge(quiet, 100, 0);
+    rate.end(loud, "192.0.2.1", 0);
+    rate.end(quiet, "192.0.2.1", 0);
+    assert.deepEqual(rate.begin("192.0.2.1", 0), { messages: 0, bytes: 600, at: 0 });
+  });
+
   test("does not find what others have used up, but that of its own IPv6 /64", () => {
     const rate = new TalkRate(LIMITS);
     visit(rate, "2001:db8::1", 4, 0);
@@ -138,5 +181,14 @@ describe("a client that goes and comes again", () => {
     visit(rate, "192.0.2.1", 4, 0);
     for (let other = 0; other < 20_000; other++) visit(rate, `203.${other >> 8}.113.${other & 255}`, 1, 0);
     assert.equal(rate.begin("192.0.2.1", 0).messages, 0);
+  });
+
+  test("is remembered beside thousands who have used up as much", () => {
+    const rate = new TalkRate(LIMITS);
+    const addresses = Array.from({ length: 5000 }, (_, nth) => `203.${nth >> 8}.113.${nth & 255}`);
+    for (const address of addresses) visit(rate, address, 4, 0);
+    for (const address of addresses) {
+      assert.deepEqual(rate.begin(address, 0), { messages: 0, bytes: 600, at: 0 });
+    }
   });
 });
