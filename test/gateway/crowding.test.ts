@@ -34,10 +34,29 @@ describe("a link", () => {
     assert.equal(crowding.isCrowded(0, 1024 * KIB + 1), true);
   });
 
+  test("is not called so at once again when its manager acknowledges little in between", () => {
+    const crowding = new Crowding();
+    crowding.acknowledged({ frames: 50_000, bytes: 10_000 * KIB });
+    crowding.acknowledged({ frames: 1, bytes: 1 });
+    assert.equal(crowding.isCrowded(80_000, 16_000 * KIB), false);
+    assert.equal(crowding.isCrowded(90_000, 0), true);
+    assert.equal(crowding.isCrowded(0, 18_000 * KIB), true);
+  });
+
   test("knows nothing of the epoch before", () => {
     const crowding = new Crowding();
     crowding.acknowledged({ frames: 1, bytes: 1 });
     crowding.reset();
     assert.equal(crowding.isCrowded(1_000_000, 0), false);
+    assert.equal(crowding.isCrowded(0, 1_000_000_000), false);
+  });
+
+  test("is judged by nothing that the manager of the epoch before acknowledged at once", () => {
+    const crowding = new Crowding();
+    crowding.acknowledged({ frames: 50_000, bytes: 10_000 * KIB });
+    crowding.reset();
+    crowding.acknowledged({ frames: 1, bytes: 1 });
+    assert.equal(crowding.isCrowded(4097, 0), true);
+    assert.equal(crowding.isCrowded(0, 1024 * KIB + 1), true);
   });
 });

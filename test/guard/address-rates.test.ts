@@ -51,6 +51,13 @@ describe("the rate of an address", () => {
     assert.deepEqual(taken, [true, true, false, true]);
   });
 
+  test("is not that of an IPv6 /64 of which only one half is the same", () => {
+    // One set for all of them.
+    const rates = new AddressRates({ ratePerSecond: 1, burst: 1, entries: 8 });
+    const taken = ["2001:db8:0:1::", "2001:db9:0:1::", "2001:db8:0:2::"].map((one) => rates.take(one, 0));
+    assert.deepEqual(taken, [true, true, true]);
+  });
+
   test("is not that of an IPv6 address whose prefix has the same bits", () => {
     const rates = new AddressRates({ ratePerSecond: 1, burst: 1, entries: 64 });
     assert.deepEqual([rates.take("1.2.3.4", 0), rates.take("0:0:102:304::", 0)], [true, true]);
@@ -76,6 +83,18 @@ describe("a flood of addresses", () => {
     assert.equal(rare, 10);
     assert.ok(often >= 20 && often <= 30, `${often} of 10000 passed`);
     assert.ok(rates.take("203.0.113.1", 1000));
+  });
+
+  test("is spread by all bits of an IPv6 /64, wherever they differ", () => {
+    for (const nth of [
+      (i: number) => `2001:${i.toString(16)}::`,
+      (i: number) => `2001:db8:0:${i.toString(16)}::`,
+    ]) {
+      const rates = new AddressRates({ ratePerSecond: 1, burst: 1, entries: 65_536 });
+      const addresses = Array.from({ length: 100 }, (_, i) => nth(0x1000 + i));
+      for (const address of addresses) rates.take(address, 0);
+      assert.equal(addresses.filter((address) => rates.take(address, 0)).length, 0, "nobody is forgotten");
+    }
   });
 
   test("can't be aimed: addresses meet in other places every time", () => {
