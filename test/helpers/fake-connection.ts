@@ -23,6 +23,10 @@ export class FakeConnection implements Arrival, Connection {
   /** While true the kernel takes nothing. */
   stuck = false;
   paused = false;
+  /** Whether its end is looked out for while it is paused. */
+  watched = false;
+  /** How often its end was looked for. */
+  looks = 0;
   finishing = false;
   /** How it was ended from this side. */
   ending: "reset" | "close" | undefined;
@@ -52,15 +56,18 @@ export class FakeConnection implements Arrival, Connection {
     return true;
   }
 
-  pause(): void {
+  pause(watched = false): void {
     this.paused = true;
+    this.watched = watched;
   }
 
   resume(): void {
     this.paused = false;
   }
 
-  lookForEnd(): void {}
+  lookForEnd(): void {
+    this.looks++;
+  }
 
   ping(): void {
     this.pings++;

@@ -63,6 +63,41 @@ describe("clients that are held", () => {
     assert.deepEqual(told.slice(1), [`message ${id} last words`, `end ${id} client client-reset`]);
   });
 
+  test("do so no longer than one may that has shut down its sending side", () => {
+    const { roster, clock, join } = setUp();
+    const { client } = join();
+    roster.hold();
+    client.sink?.leaving(true);
+    clock.advance(LIMITS.halfCloseMs - 50);
+    assert.equal(client.finishing, false);
+    clock.advance(100);
+    assert.equal(client.finishing, true);
+  });
+
+  test("are closed when they are gone and were not admitted yet", () => {
+    const { roster, told, join } = setUp();
+    roster.admission = true;
+    const { client, id } = join();
+    client.sink?.leaving(false);
+    assert.equal(client.ending, undefined);
+    client.sink?.leaving(true);
+    assert.equal(client.ending, "close");
+    client.goes();
+    assert.equal(told.at(-1), `end ${id} client client-closed`);
+  });
+
+  test("that were dropped have no more time for being gone", () => {
+    const { roster, clock, join } = setUp();
+    const { client, id } = join();
+    client.unstick(true);
+    roster.send(id, Buffer.from("last words"));
+    roster.drop(id);
+    clock.advance(LIMITS.flushTimeoutMs - 50);
+    client.sink?.leaving(true);
+    clock.advance(100);
+    assert.equal(client.ending, "reset");
+  });
+
   test("are not held to a deadline for having shut down their sending side", () => {
     const { roster, clock, join } = setUp();
     const { client } = join();

@@ -315,6 +315,16 @@ describe("a client that is not read", () => {
     assert.deepEqual([isEnded(silent), isEnded(talking)], [true, true]);
   });
 
+  test("is looked for about once a second, since nothing may tell of its end", () => {
+    const { roster, clock, join } = start({});
+    const { client } = join();
+    clock.advance(5 * ROUND_MS);
+    assert.equal(client.looks, 0, "who is read is seen to end");
+    roster.setPaused(true);
+    clock.advance(5 * ROUND_MS);
+    assert.equal(client.looks, 5);
+  });
+
   test("because it says too much is idle all the same", () => {
     const { clock, join } = start({ idleTimeoutMs: 3000, messageRate: 1, messageBurst: 1 });
     const { client } = join();

@@ -101,6 +101,36 @@ describe("a client that says as many messages as it may", () => {
   });
 });
 
+describe("a client from whose address as much was said as may be", () => {
+  test("is not heard before it may speak, though its manager was chosen by what it said", () => {
+    const { clock, connect, told } = startSessions({
+      limits: SLOW,
+      choice: { needsOpening: true, choose: (_client, open) => open[0] ?? "no-manager" },
+    });
+    const heard = () => told.filter((line) => line.startsWith("message")).length;
+    const first = connect();
+    saysAtOnce(first, "1", "2");
+    first.goes();
+    const second = connect();
+    second.says("3");
+    assert.deepEqual([heard(), second.paused], [2, true]);
+    clock.advance(1100);
+    assert.equal(heard(), 3);
+  });
+
+  test("is read where it would be closed for saying more, and is closed for that", () => {
+    const { join, told } = start({ ...SLOW, ratePolicy: "close" });
+    const first = join();
+    saysAtOnce(first.client, "1", "2");
+    first.client.goes();
+    const { client } = join();
+    assert.deepEqual([client.paused, client.finishing], [false, false]);
+    client.says("3");
+    assert.equal(client.farewell?.reason, "rate-limited");
+    assert.equal(told.filter((line) => line.startsWith("message")).length, 2);
+  });
+});
+
 describe("a client that says as many bytes as it may", () => {
   test("is not read until it has paid for them, of which the last message may be more than it had", () => {
     const { clock, join } = start({ byteRate: 100, byteBurst: 10 });
@@ -144,6 +174,17 @@ describe("a client that is not read because it says too much", () => {
     assert.equal(client.paused, true);
     clock.advance(1100);
     assert.equal(client.paused, false);
+  });
+
+  test("is watched, so that it may leave, unless something else holds it too", () => {
+    const { roster, join } = start();
+    const { client } = join();
+    saysAtOnce(client, ..."12");
+    assert.deepEqual([client.paused, client.watched], [true, true]);
+    roster.setPaused(true);
+    assert.deepEqual([client.paused, client.watched], [true, false]);
+    roster.setPaused(false);
+    assert.deepEqual([client.paused, client.watched], [true, true]);
   });
 
   test("is closed when it is gone, though not all that it said was received", () => {

@@ -1,5 +1,7 @@
 /** What tests of sessions share: sessions with a clock of their own, and everything around them as a test wants it. */
 
+import type { ManagerChoice } from "../../gateway/choice/choice.ts";
+import { RoundRobin } from "../../gateway/choice/round-robin.ts";
 import type { Refusal } from "../../gateway/guard/refusal.ts";
 import { Counters } from "../../gateway/metrics/counters.ts";
 import type { Gate, SessionLimits, TicketGate } from "../../gateway/slots/sessions.ts";
@@ -62,6 +64,8 @@ export interface SessionsSetUp {
   readonly tickets?: TicketGate | undefined;
   readonly admission?: boolean;
   readonly origin?: Partial<ListenerTraits>;
+  /** Which manager gets a new session; there is one. */
+  readonly choice?: ManagerChoice;
   /** What the manager's router does otherwise than to note what it is told. */
   readonly router?: Partial<TestRouter>;
 }
@@ -82,7 +86,8 @@ export function startSessions(given: SessionsSetUp = {}) {
       told.push(`end ${session} ${by} ${reason}`),
     ...given.router,
   };
-  const sessions = startKeeping({ gate, tickets, limits: { ...LIMITS, ...limits }, counters, clock });
+  const choice = given.choice ?? new RoundRobin();
+  const sessions = startKeeping({ choice, gate, tickets, limits: { ...LIMITS, ...limits }, counters, clock });
   const roster = addOpenManager(sessions, "manager", router, capacity);
   roster.admission = admission;
   /** A client that connects, handshakes left to the test where `change` says so. */
