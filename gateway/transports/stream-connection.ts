@@ -229,7 +229,9 @@ export class StreamConnection implements Arrival, Connection, ChannelSink {
   protected unblock(): void {
     if (!this.#blocked) return;
     this.#blocked = false;
-    this.#read();
+    // Its end was not looked out for meanwhile.
+    if (this.#reading === "watched") this.pause(true);
+    else this.#read();
   }
 
   #message(bytes: Buffer, start: number, end: number): boolean {

@@ -310,8 +310,10 @@ export function describeTransport(transport: TransportUnderTest): void {
       client.send(sent);
       await until(() => client.stuck, "the client is stuck");
       const before = sink.bytes;
+      // Nobody takes it for gone, or for about to go.
+      connection.lookForEnd();
       await until(() => client.stuck, "the client is still stuck");
-      assert.equal(sink.bytes, before);
+      assert.deepEqual([sink.bytes, sink.leavings, sink.closes], [before, [], 0]);
       connection.resume();
       await until(() => sink.bytes === sent.length, "everything has arrived");
       assert.equal(digest(Buffer.concat(sink.parts)), digest(sent));
@@ -358,6 +360,7 @@ export function describeTransport(transport: TransportUnderTest): void {
       }, "the end is told");
       connection.close();
       await until(() => sink.closes === 1, "the connection is gone");
+      assert.equal(sink.error?.code, "ECONNRESET");
     });
 
     test("keeps little of a client that is paused and watched", async (t) => {

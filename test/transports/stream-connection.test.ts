@@ -275,6 +275,15 @@ describe("a connection that has to work off what it has received", () => {
     assert.deepEqual([sink.texts, channel.reads], [[], false]);
   });
 
+  test("is watched behind that where it was to be watched meanwhile", () => {
+    const { channel, connection } = start();
+    connection.isBusy(true);
+    connection.pause(true);
+    assert.equal(channel.reads, false);
+    connection.isBusy(false);
+    assert.equal(channel.reads, true);
+  });
+
   test("ends behind it", () => {
     const { channel, connection, sink } = start();
     connection.isBusy(true);
