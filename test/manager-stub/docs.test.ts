@@ -198,20 +198,21 @@ describe("docs/manager.md", () => {
     const gateway = await RawGateway.registered(t, listen);
     const [first, second] = [session(0), session(1)];
     gateway.join(first);
-    for (const part of ["hel", "lo\nto battle\nfi", "re\n"]) gateway.message(first, part);
-    const back = { from: "battle", fromSession: 7, data: Buffer.from("we") };
+    for (const part of ["hel", "lo\nto battle\nquick\nfi"]) gateway.message(first, part);
+    const back = { from: "battle", fromSession: 7, data: Buffer.from("all\nwe") };
     gateway.send((batch) => toManager.join(batch, second, { ...JOIN, ...back }));
     gateway.message(second, "ll\n");
     assert.deepEqual(await gateway.sync(), [
       ["Msg", first, "you said hello\n"],
-      ["Handoff", first, "battle", "fi"],
+      ["Handoff", first, "battle", "quick\nfi"],
+      ["Msg", second, "you said all\n"],
       ["Msg", second, "you said well\n"],
     ]);
     gateway.refuseHandoff(first);
     const told = [...(await gateway.sync()), ...(await gateway.sync())];
     assert.deepEqual(told, [
-      ["Msg", first, "you said fire\n"],
-      ["Msg", first, "refused as no-slot"],
+      ["Msg", first, "refused as no-slot\n"],
+      ["Msg", first, "you said quick\n"],
     ]);
   });
 
